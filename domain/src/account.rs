@@ -1,0 +1,188 @@
+//! Account: a user of a tenant with a role and a place in the tree.
+//!
+//! Passwords and e-mail addresses live beside the log, never in it, so that they can be erased.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, Role, event_names, impl_aggregate};
+
+/// The deepest tree of accounts.
+pub const MAX_DEPTH: usize = 16;
+
+/// A login name: 3 to 32 of `a-z 0-9 . _ -`, starting with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Username(String);
+
+/// Why a text is no username.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a username has 3 to 32 characters of a-z 0-9 . _ - and starts with a letter or digit")]
+pub struct InvalidUsername;
+
+impl Username {
+    /// The username in `text`; upper case is folded to lower case.
+    ///
+    /// # Errors
+    /// [`InvalidUsername`] if the length or a character is wrong.
+    pub fn parse(text: &str) -> Result<Self, InvalidUsername> {
+        let name = text.to_ascii_lowercase();
+        let fits = (3..=32).contains(&name.len())
+            && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+            && name.as_bytes()[0].is_ascii_alphanumeric();
+        if fits { Ok(Self(name)) } else { Err(InvalidUsername) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Username {
+    type Error = InvalidUsername;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Username> for String {
+    fn from(name: Username) -> Self {
+        name.0
+    }
+}
+
+/// The state of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// What it was created with; `None` before creation.
+    pub profile: Option<Profile>,
+    /// Disabled accounts can do nothing.
+    pub disabled: bool,
+}
+
+/// What an account is created with and keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its login name.
+    pub username: Username,
+    /// Its role.
+    pub role: Role,
+    /// Its ancestors from the root of the tree down to its parent; empty for the first super admin.
+    pub ancestors: Vec<AccountId>,
+}
+
+/// What can be asked of an account.
+#[derive(Clone, Debug)]
+pub enum AccountCommand {
+    /// Comes into being.
+    Create(Profile),
+    /// Can do nothing from now on.
+    Disable,
+    /// Can act again.
+    Enable,
+    /// The password kept beside the log was changed.
+    RecordPasswordChange,
+    /// A lock after failed logins was lifted by an admin.
+    RecordUnlock,
+}
+
+/// What happened to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountEvent {
+    /// The account came into being.
+    AccountCreated(Profile),
+    /// It was disabled.
+    AccountDisabled {},
+    /// It was enabled again.
+    AccountEnabled {},
+    /// Its password was changed.
+    PasswordChanged {},
+    /// A lock after failed logins was lifted.
+    AccountUnlocked {},
+}
+
+event_names!(AccountEvent { AccountCreated, AccountDisabled, AccountEnabled, PasswordChanged, AccountUnlocked });
+
+/// Why a command on an account is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// There is no such account.
+    #[error("there is no such account")]
+    Unknown,
+    /// The id is taken by an account with another profile.
+    #[error("the account exists already with another profile")]
+    Exists,
+    /// The tree would be deeper than [`MAX_DEPTH`].
+    #[error("the tree of accounts can't be deeper than {MAX_DEPTH}")]
+    TooDeep,
+}
+
+impl_aggregate!(Account, "Account", AccountCommand, AccountEvent, AccountError);
+
+impl Account {
+    fn decisions(&self, command: AccountCommand) -> Result<Vec<AccountEvent>, AccountError> {
+        let Some(profile) = &self.profile else {
+            return match command {
+                AccountCommand::Create(profile) if profile.ancestors.len() >= MAX_DEPTH => Err(AccountError::TooDeep),
+                AccountCommand::Create(profile) => Ok(vec![AccountEvent::AccountCreated(profile)]),
+                _ => Err(AccountError::Unknown),
+            };
+        };
+        Ok(match command {
+            AccountCommand::Create(same) if same == *profile => vec![],
+            AccountCommand::Create(_) => return Err(AccountError::Exists),
+            AccountCommand::Disable if self.disabled => vec![],
+            AccountCommand::Disable => vec![AccountEvent::AccountDisabled {}],
+            AccountCommand::Enable if !self.disabled => vec![],
+            AccountCommand::Enable => vec![AccountEvent::AccountEnabled {}],
+            AccountCommand::RecordPasswordChange => vec![AccountEvent::PasswordChanged {}],
+            AccountCommand::RecordUnlock => vec![AccountEvent::AccountUnlocked {}],
+        })
+    }
+
+    fn evolve(&mut self, event: AccountEvent) {
+        match event {
+            AccountEvent::AccountCreated(profile) => self.profile = Some(profile),
+            AccountEvent::AccountDisabled {} => self.disabled = true,
+            AccountEvent::AccountEnabled {} => self.disabled = false,
+            AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+
+    fn profile() -> Profile {
+        Profile { username: Username::parse("Alice").unwrap(), role: Role::Agent, ancestors: vec![] }
+    }
+
+    #[test]
+    fn a_repeated_creation_changes_nothing_and_another_profile_is_refused() {
+        let given = || TestFramework::<Account>::with(()).given(vec![AccountEvent::AccountCreated(profile())]);
+        given().when(AccountCommand::Create(profile())).then_expect_events(vec![]);
+        given()
+            .when(AccountCommand::Create(Profile { role: Role::Auditor, ..profile() }))
+            .then_expect_error(AccountError::Exists);
+    }
+
+    #[test]
+    fn an_unknown_account_cannot_be_disabled() {
+        TestFramework::<Account>::with(())
+            .given_no_previous_events()
+            .when(AccountCommand::Disable)
+            .then_expect_error(AccountError::Unknown);
+    }
+
+    #[test]
+    fn usernames_are_folded_and_checked() {
+        assert_eq!(Username::parse("Bob.1").unwrap().as_str(), "bob.1");
+        for bad in ["ab", "-abc", "a b c", "ünïcode", &"x".repeat(33)] {
+            assert_eq!(Username::parse(bad), Err(InvalidUsername), "{bad}");
+        }
+    }
+}

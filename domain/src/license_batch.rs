@@ -1,0 +1,317 @@
+//! `LicenseBatch`: licences issued by one command, in chunks (rows L1, L2).
+//!
+//! The whole price is held when the batch is requested. Each chunk settles its part of the hold and issues its licences
+//! in one atomic step together with the event here, so licences are never paid without being issued, nor the other way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::license::LicenseTerms;
+use crate::{AccountId, HoldId, JournalId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
+
+/// The largest batch.
+pub const MAX_COUNT: u32 = 1_000_000;
+/// How many licences one atomic step issues at most.
+pub const CHUNK: u32 = 1_000;
+
+/// The state of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicenseBatch {
+    /// What was asked for; `None` before.
+    pub request: Option<BatchRequest>,
+    /// How many licences are issued.
+    pub issued: u32,
+    /// How many chunks were issued.
+    pub chunks: u32,
+    /// Why it ended before its time.
+    pub stopped: Option<StopReason>,
+}
+
+/// What a batch is asked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchRequest {
+    /// Who pays and owns the licences.
+    pub agent_id: AccountId,
+    /// What they are for.
+    pub project_id: ProjectId,
+    /// The plan they are sold under.
+    pub plan_id: PlanId,
+    /// What each grants.
+    pub terms: LicenseTerms,
+    /// 1 to [`MAX_COUNT`].
+    pub count: u32,
+    /// What all of them cost; zero is free.
+    pub total_price: Quota,
+}
+
+/// Why a batch ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The project was disabled.
+    ProjectDisabled,
+}
+
+/// In what form keys were handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// Comma-separated values.
+    Csv,
+    /// Office Open XML workbook.
+    Xlsx,
+    /// One key a line.
+    Txt,
+}
+
+/// Where a batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchStatus {
+    /// Licences are being issued.
+    Issuing,
+    /// All are issued.
+    Completed,
+    /// Ended before its time.
+    Stopped,
+}
+
+impl BatchStatus {
+    /// The status' name in columns and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuing => "issuing",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What can be asked of a batch.
+#[derive(Clone, Debug)]
+pub enum LicenseBatchCommand {
+    /// Comes into being.
+    Request(BatchRequest),
+    /// Notes that a chunk was issued; always in the same step as its payment and its licences.
+    IssueChunk {
+        /// Counts from 0; must be the next.
+        chunk: u32,
+    },
+    /// Ends before its time.
+    Stop(StopReason),
+    /// Notes that keys were handed out.
+    RecordExport {
+        /// To whom.
+        by: AccountId,
+        /// How.
+        format: ExportFormat,
+    },
+}
+
+/// What happened to a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LicenseBatchEvent {
+    /// It was asked for.
+    BatchRequested(BatchRequest),
+    /// A chunk was issued.
+    ChunkIssued {
+        /// Counts from 0.
+        chunk: u32,
+        /// How many licences.
+        count: u32,
+        /// What they cost.
+        amount: Quota,
+    },
+    /// All licences are issued.
+    BatchCompleted {},
+    /// It ended before its time.
+    BatchStopped {
+        /// Why.
+        reason: StopReason,
+        /// How many licences were not issued.
+        remaining: u32,
+    },
+    /// Keys were handed out.
+    BatchExported {
+        /// To whom.
+        by: AccountId,
+        /// How.
+        format: ExportFormat,
+        /// How many.
+        count: u32,
+    },
+}
+
+event_names!(LicenseBatchEvent { BatchRequested, ChunkIssued, BatchCompleted, BatchStopped, BatchExported });
+
+/// Why a command on a batch is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LicenseBatchError {
+    /// There is no such batch.
+    #[error("there is no such batch")]
+    Unknown,
+    /// The id is taken by another request.
+    #[error("the batch exists already with another content")]
+    Exists,
+    /// The count is out of limits.
+    #[error("count must be from 1 to {MAX_COUNT}")]
+    InvalidCount,
+    /// The chunk is not the next.
+    #[error("chunk {asked} was asked for and {next} is next")]
+    WrongChunk {
+        /// What was asked for.
+        asked: u32,
+        /// What is next.
+        next: u32,
+    },
+    /// The batch has ended.
+    #[error("the batch is {}", .0.as_str())]
+    Ended(BatchStatus),
+}
+
+impl_aggregate!(LicenseBatch, "LicenseBatch", LicenseBatchCommand, LicenseBatchEvent, LicenseBatchError);
+
+/// The next chunk of a batch: which, how many licences, what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextChunk {
+    /// Counts from 0.
+    pub chunk: u32,
+    /// How many licences are issued before it.
+    pub first: u32,
+    /// How many licences it has.
+    pub count: u32,
+    /// What they cost.
+    pub amount: Quota,
+}
+
+impl LicenseBatch {
+    /// Where the batch stands.
+    #[must_use]
+    pub fn status(&self) -> BatchStatus {
+        match &self.request {
+            _ if self.stopped.is_some() => BatchStatus::Stopped,
+            Some(request) if self.issued == request.count => BatchStatus::Completed,
+            _ => BatchStatus::Issuing,
+        }
+    }
+
+    /// The next chunk to issue; `None` when the batch has ended or is unknown.
+    #[must_use]
+    pub fn next_chunk(&self) -> Option<NextChunk> {
+        let request = self.request.as_ref()?;
+        if self.status() != BatchStatus::Issuing {
+            return None;
+        }
+        let count = CHUNK.min(request.count - self.issued);
+        let before = request.total_price.share(self.issued, request.count);
+        let after = request.total_price.share(self.issued + count, request.count);
+        Some(NextChunk { chunk: self.chunks, first: self.issued, count, amount: after.saturating_minus(before) })
+    }
+
+    fn decisions(&self, command: LicenseBatchCommand) -> Result<Vec<LicenseBatchEvent>, LicenseBatchError> {
+        let Some(request) = &self.request else {
+            return match command {
+                LicenseBatchCommand::Request(request) if !(1..=MAX_COUNT).contains(&request.count) => {
+                    Err(LicenseBatchError::InvalidCount)
+                }
+                LicenseBatchCommand::Request(request) => Ok(vec![LicenseBatchEvent::BatchRequested(request)]),
+                _ => Err(LicenseBatchError::Unknown),
+            };
+        };
+        match command {
+            LicenseBatchCommand::Request(same) if same == *request => Ok(vec![]),
+            LicenseBatchCommand::Request(_) => Err(LicenseBatchError::Exists),
+            LicenseBatchCommand::IssueChunk { chunk: asked } => match self.next_chunk() {
+                None => Err(LicenseBatchError::Ended(self.status())),
+                Some(next) if next.chunk != asked => Err(LicenseBatchError::WrongChunk { asked, next: next.chunk }),
+                Some(NextChunk { chunk, first, count, amount }) => {
+                    let issued = LicenseBatchEvent::ChunkIssued { chunk, count, amount };
+                    let last = first + count == request.count;
+                    Ok(if last { vec![issued, LicenseBatchEvent::BatchCompleted {}] } else { vec![issued] })
+                }
+            },
+            LicenseBatchCommand::Stop(reason) => match self.status() {
+                BatchStatus::Issuing => {
+                    Ok(vec![LicenseBatchEvent::BatchStopped { reason, remaining: request.count - self.issued }])
+                }
+                BatchStatus::Stopped => Ok(vec![]),
+                ended @ BatchStatus::Completed => Err(LicenseBatchError::Ended(ended)),
+            },
+            LicenseBatchCommand::RecordExport { by, format } => {
+                Ok(vec![LicenseBatchEvent::BatchExported { by, format, count: self.issued }])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: LicenseBatchEvent) {
+        match event {
+            LicenseBatchEvent::BatchRequested(request) => self.request = Some(request),
+            LicenseBatchEvent::ChunkIssued { count, .. } => {
+                self.issued += count;
+                self.chunks += 1;
+            }
+            LicenseBatchEvent::BatchStopped { reason, .. } => self.stopped = Some(reason),
+            LicenseBatchEvent::BatchCompleted {} | LicenseBatchEvent::BatchExported { .. } => {}
+        }
+    }
+
+    /// The hold that pays for the batch, unless it is free.
+    #[must_use]
+    pub fn hold_of(batch: crate::BatchId) -> HoldId {
+        HoldId::of_batch(batch)
+    }
+
+    /// The journal of a chunk's payment: the same however often it is tried.
+    #[must_use]
+    pub fn journal_of(batch: crate::BatchId, chunk: u32) -> JournalId {
+        JournalId::derived(batch.0, &format!("chunk-{chunk}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::Aggregate as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Aggregate as _;
+
+    fn request(count: u32, total: i64) -> BatchRequest {
+        BatchRequest {
+            agent_id: AccountId(Uuid::from_u128(1)),
+            project_id: ProjectId(Uuid::from_u128(2)),
+            plan_id: PlanId(Uuid::from_u128(3)),
+            terms: LicenseTerms { duration_days: None, max_machines: 1, features: vec![] },
+            count,
+            total_price: Quota::new(total).unwrap(),
+        }
+    }
+
+    #[test]
+    fn chunks_add_up_to_the_count_and_the_price() {
+        let mut batch = LicenseBatch::default();
+        batch.apply(LicenseBatchEvent::BatchRequested(request(2_500, 9_999)));
+        let (mut count, mut paid) = (0, 0);
+        while let Some(next) = batch.next_chunk() {
+            count += next.count;
+            paid += next.amount.minor_units();
+            for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: next.chunk }).unwrap() {
+                batch.apply(event);
+            }
+        }
+        assert_eq!((count, paid, batch.status()), (2_500, 9_999, BatchStatus::Completed));
+    }
+
+    #[test]
+    fn a_chunk_is_issued_once() {
+        let mut batch = LicenseBatch::default();
+        batch.apply(LicenseBatchEvent::BatchRequested(request(2_500, 0)));
+        for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0 }).unwrap() {
+            batch.apply(event);
+        }
+        assert_eq!(
+            batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0 }),
+            Err(LicenseBatchError::WrongChunk { asked: 0, next: 1 })
+        );
+    }
+}

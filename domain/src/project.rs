@@ -1,0 +1,381 @@
+//! Project: a software product with its plans, the agents who may sell it, and the credentials of its client software
+//! (rows P1–P3, P5).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::license::LicenseTerms;
+use crate::{AccountId, ApiKeyId, PlanId, Quota, QuotaError, Sealed, event_names, impl_aggregate};
+
+/// How many plans a project can have.
+pub const MAX_PLANS: usize = 1_000;
+/// How many agents can hold a grant.
+pub const MAX_GRANTS: usize = 100_000;
+/// The largest number of machines of one licence.
+pub const MAX_MACHINES: u32 = 10_000;
+/// The longest validity, in days.
+pub const MAX_DURATION_DAYS: u32 = 36_500;
+/// How many features a plan can have.
+pub const MAX_FEATURES: usize = 100;
+
+/// The state of a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// What it is; `None` before creation.
+    pub details: Option<ProjectDetails>,
+    /// Disabled projects neither issue nor verify.
+    pub disabled: bool,
+    /// Its plans.
+    pub plans: BTreeMap<PlanId, Plan>,
+    /// Who may issue, until when.
+    pub grants: BTreeMap<AccountId, Option<DateTime<Utc>>>,
+    /// The current credentials of its client software.
+    pub credentials: Option<Credentials>,
+    /// The credentials before the last rotation, good until a time.
+    pub previous_credentials: Option<(Credentials, DateTime<Utc>)>,
+    /// The key that signs answers to its client software.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// What a project is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectDetails {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// At most 2,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The product's version, at most 50 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where callbacks go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_url: Option<String>,
+}
+
+/// What client software signs its requests with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The public half.
+    pub api_key_id: ApiKeyId,
+    /// The secret half, encrypted.
+    pub api_secret: Sealed,
+}
+
+/// An Ed25519 key that signs answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// Its name in `keyid`.
+    pub key_id: String,
+    /// The 32 public bytes in base64.
+    pub public_key: String,
+    /// The 32 secret bytes, encrypted.
+    pub secret_key: Sealed,
+}
+
+/// What a licence of a project grants and costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// Price of one licence.
+    pub unit_price: Quota,
+    /// What a licence grants.
+    pub terms: LicenseTerms,
+}
+
+/// What can be asked of a project.
+#[derive(Clone, Debug)]
+pub enum ProjectCommand {
+    /// Comes into being, active.
+    Create {
+        /// What it is.
+        details: ProjectDetails,
+        /// What its client software signs with.
+        credentials: Credentials,
+        /// What its answers are signed with.
+        signing_key: SigningKey,
+    },
+    /// Gets other details.
+    Change(ProjectDetails),
+    /// Stops issuing and verification at once.
+    Disable,
+    /// Works again.
+    Enable,
+    /// Gets new credentials; the old ones are good until `previous_until`.
+    RotateCredentials {
+        /// The new ones.
+        credentials: Credentials,
+        /// The end of the overlap.
+        previous_until: DateTime<Utc>,
+    },
+    /// Gets a plan.
+    AddPlan {
+        /// Its id.
+        plan_id: PlanId,
+        /// What it is.
+        plan: Plan,
+    },
+    /// Lets an agent issue.
+    Grant {
+        /// The agent.
+        agent_id: AccountId,
+        /// The end, if any.
+        expires_at: Option<DateTime<Utc>>,
+        /// Now; an end in the past is refused.
+        now: DateTime<Utc>,
+    },
+    /// Takes a grant back.
+    RevokeGrant {
+        /// The agent.
+        agent_id: AccountId,
+    },
+}
+
+/// What happened to a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProjectEvent {
+    /// It came into being.
+    ProjectCreated {
+        /// What it is.
+        details: ProjectDetails,
+        /// What its client software signs with.
+        credentials: Credentials,
+        /// What its answers are signed with.
+        signing_key: SigningKey,
+    },
+    /// It got other details.
+    ProjectChanged(ProjectDetails),
+    /// It was disabled.
+    ProjectDisabled {},
+    /// It was enabled again.
+    ProjectEnabled {},
+    /// It got new credentials.
+    CredentialsRotated {
+        /// The new ones.
+        credentials: Credentials,
+        /// Until when the ones before are good.
+        previous_until: DateTime<Utc>,
+    },
+    /// It got a plan.
+    PlanAdded {
+        /// Its id.
+        plan_id: PlanId,
+        /// What it is.
+        plan: Plan,
+    },
+    /// An agent may issue.
+    ProjectGranted {
+        /// The agent.
+        agent_id: AccountId,
+        /// The end, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// An agent may not issue any more.
+    GrantRevoked {
+        /// The agent.
+        agent_id: AccountId,
+    },
+}
+
+event_names!(ProjectEvent {
+    ProjectCreated,
+    ProjectChanged,
+    ProjectDisabled,
+    ProjectEnabled,
+    CredentialsRotated,
+    PlanAdded,
+    ProjectGranted,
+    GrantRevoked,
+});
+
+/// Why a command on a project is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectError {
+    /// There is no such project.
+    #[error("there is no such project")]
+    Unknown,
+    /// The id is taken.
+    #[error("the project exists already")]
+    Exists,
+    /// It is disabled.
+    #[error("the project is disabled")]
+    Disabled,
+    /// There is no such plan in the project.
+    #[error("the project has no plan {0}")]
+    UnknownPlan(PlanId),
+    /// The plan's id is taken by another plan.
+    #[error("the plan exists already with another content")]
+    PlanExists,
+    /// A value of the plan is out of its limits.
+    #[error("{0}")]
+    InvalidPlan(&'static str),
+    /// [`MAX_PLANS`] or [`MAX_GRANTS`] is reached.
+    #[error("the project has too many {0}")]
+    TooMany(&'static str),
+    /// The agent may not issue.
+    #[error("the project is not granted to the agent")]
+    NotGranted,
+    /// The grant would end in the past.
+    #[error("the grant would end in the past")]
+    ExpiryInPast,
+    /// The whole price is beyond [`Quota::MAX`].
+    #[error("the price is too large")]
+    Price(#[from] QuotaError),
+}
+
+impl_aggregate!(Project, "Project", ProjectCommand, ProjectEvent, ProjectError);
+
+impl Project {
+    fn decisions(&self, command: ProjectCommand) -> Result<Vec<ProjectEvent>, ProjectError> {
+        if let ProjectCommand::Create { details, credentials, signing_key } = command {
+            return match self.details {
+                None => Ok(vec![ProjectEvent::ProjectCreated { details, credentials, signing_key }]),
+                Some(_) => Err(ProjectError::Exists),
+            };
+        }
+        let known = self.details.as_ref().ok_or(ProjectError::Unknown)?;
+        Ok(match command {
+            ProjectCommand::Create { .. } => return Err(ProjectError::Exists),
+            ProjectCommand::Change(same) if same == *known => vec![],
+            ProjectCommand::Change(details) => vec![ProjectEvent::ProjectChanged(details)],
+            ProjectCommand::Disable if self.disabled => vec![],
+            ProjectCommand::Disable => vec![ProjectEvent::ProjectDisabled {}],
+            ProjectCommand::Enable if !self.disabled => vec![],
+            ProjectCommand::Enable => vec![ProjectEvent::ProjectEnabled {}],
+            ProjectCommand::RotateCredentials { credentials, previous_until } => {
+                vec![ProjectEvent::CredentialsRotated { credentials, previous_until }]
+            }
+            ProjectCommand::AddPlan { plan_id, plan } => return self.add_plan(plan_id, plan),
+            ProjectCommand::Grant { agent_id, expires_at, now } => return self.grant(agent_id, expires_at, now),
+            ProjectCommand::RevokeGrant { agent_id } if self.grants.contains_key(&agent_id) => {
+                vec![ProjectEvent::GrantRevoked { agent_id }]
+            }
+            ProjectCommand::RevokeGrant { .. } => vec![],
+        })
+    }
+
+    fn add_plan(&self, plan_id: PlanId, plan: Plan) -> Result<Vec<ProjectEvent>, ProjectError> {
+        match self.plans.get(&plan_id) {
+            Some(known) if *known == plan => return Ok(vec![]),
+            Some(_) => return Err(ProjectError::PlanExists),
+            None => {}
+        }
+        if self.plans.len() >= MAX_PLANS {
+            return Err(ProjectError::TooMany("plans"));
+        }
+        if !(1..=MAX_MACHINES).contains(&plan.terms.max_machines) {
+            return Err(ProjectError::InvalidPlan("max_machines must be from 1 to 10000"));
+        }
+        if plan.terms.duration_days.is_some_and(|days| !(1..=MAX_DURATION_DAYS).contains(&days)) {
+            return Err(ProjectError::InvalidPlan("duration_days must be from 1 to 36500, or null"));
+        }
+        if plan.terms.features.len() > MAX_FEATURES {
+            return Err(ProjectError::InvalidPlan("a plan can't have more than 100 features"));
+        }
+        Ok(vec![ProjectEvent::PlanAdded { plan_id, plan }])
+    }
+
+    fn grant(
+        &self,
+        agent_id: AccountId,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ProjectEvent>, ProjectError> {
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(ProjectError::ExpiryInPast);
+        }
+        if self.grants.get(&agent_id) == Some(&expires_at) {
+            return Ok(vec![]);
+        }
+        if self.grants.len() >= MAX_GRANTS {
+            return Err(ProjectError::TooMany("grants"));
+        }
+        Ok(vec![ProjectEvent::ProjectGranted { agent_id, expires_at }])
+    }
+
+    /// The plan an agent may issue from now.
+    ///
+    /// # Errors
+    /// [`ProjectError`] if the project is unknown or disabled, the plan is unknown, or a needed grant is missing or over.
+    pub fn sellable(
+        &self,
+        plan_id: PlanId,
+        agent_id: AccountId,
+        needs_grant: bool,
+        now: DateTime<Utc>,
+    ) -> Result<&Plan, ProjectError> {
+        if self.details.is_none() {
+            return Err(ProjectError::Unknown);
+        }
+        if self.disabled {
+            return Err(ProjectError::Disabled);
+        }
+        if needs_grant && !self.is_granted(agent_id, now) {
+            return Err(ProjectError::NotGranted);
+        }
+        self.plans.get(&plan_id).ok_or(ProjectError::UnknownPlan(plan_id))
+    }
+
+    /// Whether the agent holds a grant that is not over.
+    #[must_use]
+    pub fn is_granted(&self, agent_id: AccountId, now: DateTime<Utc>) -> bool {
+        self.grants.get(&agent_id).is_some_and(|end| end.is_none_or(|end| end > now))
+    }
+
+    fn evolve(&mut self, event: ProjectEvent) {
+        match event {
+            ProjectEvent::ProjectCreated { details, credentials, signing_key } => {
+                self.details = Some(details);
+                self.credentials = Some(credentials);
+                self.signing_key = Some(signing_key);
+            }
+            ProjectEvent::ProjectChanged(details) => self.details = Some(details),
+            ProjectEvent::ProjectDisabled {} => self.disabled = true,
+            ProjectEvent::ProjectEnabled {} => self.disabled = false,
+            ProjectEvent::CredentialsRotated { credentials, previous_until } => {
+                self.previous_credentials = self.credentials.replace(credentials).map(|old| (old, previous_until));
+            }
+            ProjectEvent::PlanAdded { plan_id, plan } => {
+                self.plans.insert(plan_id, plan);
+            }
+            ProjectEvent::ProjectGranted { agent_id, expires_at } => {
+                self.grants.insert(agent_id, expires_at);
+            }
+            ProjectEvent::GrantRevoked { agent_id } => {
+                self.grants.remove(&agent_id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_grant_ends_by_itself() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let agent = AccountId(Uuid::from_u128(1));
+        let mut project = Project::default();
+        project.evolve(ProjectEvent::ProjectGranted { agent_id: agent, expires_at: Some(now + TimeDelta::days(1)) });
+        assert!(project.is_granted(agent, now));
+        assert!(!project.is_granted(agent, now + TimeDelta::days(1)));
+    }
+
+    #[test]
+    fn rotation_keeps_the_previous_credentials_for_the_overlap() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let credentials = |id: &str| Credentials { api_key_id: ApiKeyId(id.into()), api_secret: Sealed("s".into()) };
+        let mut project = Project { credentials: Some(credentials("old")), ..Project::default() };
+        project.evolve(ProjectEvent::CredentialsRotated { credentials: credentials("new"), previous_until: now });
+        assert_eq!(project.credentials, Some(credentials("new")));
+        assert_eq!(project.previous_credentials, Some((credentials("old"), now)));
+    }
+}

@@ -1,0 +1,16 @@
+-- The role that the service works under: it can add to the log and read it, never change or delete what stands there.
+-- Safe on a live system: grants only. The role belongs to the whole cluster, so it may exist already.
+
+do $$
+begin
+    create role quotary_service nologin;
+exception
+    when duplicate_object or unique_violation then null;
+end
+$$;
+
+grant usage on schema public to quotary_service;
+grant select, insert on events, receipts, claims to quotary_service;
+grant select, update on log_head to quotary_service;
+grant select, insert, update, delete on account_secrets, refresh_tokens, data_keys to quotary_service;
+grant execute on function append_events to quotary_service;
