@@ -63,25 +63,25 @@ pub(super) struct Child {
 
 impl Spec {
     fn command(self) -> std::io::Result<Command> {
-        let mut command = match locate::on_path("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.arg("--pdeathsig").arg(self.stop_signal.as_str().trim_start_matches("SIG"));
-                if let Some(RunAs { uid, gid }) = self.run_as {
-                    command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
-                }
-                command.arg("--").arg(&self.program);
-                command
+        let mut command = if let Some(setpriv) = locate::on_path("setpriv") {
+            let mut command = Command::new(setpriv);
+            command.arg("--pdeathsig").arg(self.stop_signal.as_str().trim_start_matches("SIG"));
+            if let Some(RunAs { uid, gid }) = self.run_as {
+                command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);
             }
-            None => {
-                tracing::warn!(child = self.name, "no setpriv here: if this process is killed, its child has to be found again");
-                let mut command = Command::new(&self.program);
-                if let Some(RunAs { uid, gid }) = self.run_as {
-                    // Supplementary groups are dropped by the standard library when root gives a user id.
-                    command.uid(uid).gid(gid);
-                }
-                command
+            command.arg("--").arg(&self.program);
+            command
+        } else {
+            tracing::warn!(
+                child = self.name,
+                "no setpriv here: if this process is killed, its child goes on without it"
+            );
+            let mut command = Command::new(&self.program);
+            if let Some(RunAs { uid, gid }) = self.run_as {
+                // Supplementary groups are dropped by the standard library when root gives a user id.
+                command.uid(uid).gid(gid);
             }
+            command
         };
         command.args(self.arguments).process_group(0).stdin(Stdio::null());
         match self.environment {
@@ -112,7 +112,9 @@ impl Child {
         let reaped = Arc::new(Mutex::new(false));
         let (report, exit) = watch::channel(None);
         let child = Self { name, pid, stop_signal, reaped: Arc::clone(&reaped), exit };
-        let waiting = thread::Builder::new().name(format!("quotary-{name}")).spawn(move || wait_and_report(process, &reaped, &report));
+        let waiting = thread::Builder::new()
+            .name(format!("quotary-{name}"))
+            .spawn(move || wait_and_report(process, &reaped, &report));
         waiting.map_err(failed).map(|_| child)
     }
 
@@ -220,7 +222,9 @@ pub(super) async fn run_to_end(spec: Spec, log: &Path) -> Result<(), EmbeddedErr
     let child = Child::spawn(spec).await?;
     match child.wait().await {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(EmbeddedError::ProgramFailed { program: name, status, log: files::log_tail(log, log_start) }),
+        Some(status) => {
+            Err(EmbeddedError::ProgramFailed { program: name, status, log: files::log_tail(log, log_start) })
+        }
         None => Err(EmbeddedError::Spawn { program, source: std::io::Error::other("its end was not seen") }),
     }
 }

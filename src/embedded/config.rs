@@ -20,7 +20,9 @@ impl Profile {
     /// PostgreSQL's settings that depend on the profile, as `name=value`.
     pub(super) fn postgres_settings(self) -> &'static [&'static str] {
         match self {
-            Self::Dev => &["shared_buffers=512MB", "effective_cache_size=4GB", "max_wal_size=4GB", "maintenance_work_mem=256MB"],
+            Self::Dev => {
+                &["shared_buffers=512MB", "effective_cache_size=4GB", "max_wal_size=4GB", "maintenance_work_mem=256MB"]
+            }
             Self::Bench => &[
                 "shared_buffers=512MB",
                 "effective_cache_size=4GB",

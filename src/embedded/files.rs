@@ -79,7 +79,11 @@ pub(super) fn secret(path: &Path) -> Result<String, EmbeddedError> {
 pub(super) fn random_hex<const N: usize>() -> Result<String, EmbeddedError> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).map_err(EmbeddedError::Random)?;
-    Ok(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    Ok(bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect())
 }
 
 /// Takes the lock in `path`, which ends with this process however it ends.

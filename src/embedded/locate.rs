@@ -29,9 +29,11 @@ pub(super) fn postgres(cluster: Option<(&Path, u32)>) -> Result<PathBuf, Embedde
         return Ok(bin);
     }
     let mut others = directories_on_path().into_iter().filter(|bin| is_complete(bin));
-    others.find(|bin| version(&bin.join("postgres")).is_some_and(|(major, _)| will_do(major))).ok_or_else(|| match cluster {
-        Some((data, major)) => EmbeddedError::MajorMissing { data: data.to_owned(), major },
-        None => EmbeddedError::ProgramMissing { program: "PostgreSQL", minimum: "15" },
+    others.find(|bin| version(&bin.join("postgres")).is_some_and(|(major, _)| will_do(major))).ok_or_else(|| {
+        match cluster {
+            Some((data, major)) => EmbeddedError::MajorMissing { data: data.to_owned(), major },
+            None => EmbeddedError::ProgramMissing { program: "PostgreSQL", minimum: "15" },
+        }
     })
 }
 
@@ -64,7 +66,10 @@ fn directories_on_path() -> Vec<PathBuf> {
     variable("PATH").map(|path| env::split_paths(&path).filter(|part| part.is_absolute()).collect()).unwrap_or_default()
 }
 
-#[expect(clippy::disallowed_methods, reason = "where programs and caches are is the user's environment, not configuration")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where programs and caches are is the user's environment, not configuration"
+)]
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
@@ -76,7 +81,10 @@ fn version(program: &Path) -> Option<(u32, u32)> {
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let word = text.split_whitespace().map(|word| word.trim_start_matches('v')).find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let word = text
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
     Some((numbers.next()?, numbers.next().unwrap_or(0)))
 }

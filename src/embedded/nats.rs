@@ -33,7 +33,7 @@ pub struct Nats {
     server: Server,
     child: Child,
     port: u16,
-    nats_url: String,
+    url: String,
     _lock: File,
 }
 
@@ -68,13 +68,13 @@ impl Nats {
             ready_within: config.ready_within,
         };
         let (child, port) = server.launch(None).await?;
-        Ok(Self { nats_url: server.url(port), server, child, port, _lock: lock })
+        Ok(Self { url: server.url(port), server, child, port, _lock: lock })
     }
 
     /// URL with user and password.
     #[must_use]
     pub fn nats_url(&self) -> &str {
-        &self.nats_url
+        &self.url
     }
 
     /// The port on 127.0.0.1.
@@ -144,7 +144,9 @@ impl Server {
                     files::write_private(&self.port_file, &port.to_string())?;
                     return Ok((child, port));
                 }
-                Err(EmbeddedError::EndedEarly { log, .. }) if attempt < ATTEMPTS && log.contains("address already in use") => {
+                Err(EmbeddedError::EndedEarly { log, .. })
+                    if attempt < ATTEMPTS && log.contains("address already in use") =>
+                {
                     tracing::debug!(attempt, port, "nats-server could not start yet");
                     attempt += 1;
                     sleep(POLL * 5).await;

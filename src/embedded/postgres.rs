@@ -61,7 +61,7 @@ pub struct Postgres {
     cluster: Cluster,
     child: Child,
     port: u16,
-    database_url: String,
+    url: String,
     _lock: File,
 }
 
@@ -97,7 +97,7 @@ impl Postgres {
         let password = files::secret(&directory.join("postgres.secret"))?;
         let cluster = Cluster::prepare(&directory, password, config).await?;
         let (child, port) = cluster.launch(None).await?;
-        let postgres = Self { database_url: cluster.url(port), cluster, child, port, _lock: lock };
+        let postgres = Self { url: cluster.url(port), cluster, child, port, _lock: lock };
         postgres.cluster.ensure_database(port).await?;
         Ok(postgres)
     }
@@ -105,7 +105,7 @@ impl Postgres {
     /// URL of the database `quotary`, as superuser.
     #[must_use]
     pub fn database_url(&self) -> &str {
-        &self.database_url
+        &self.url
     }
 
     /// The port on 127.0.0.1.
@@ -208,7 +208,8 @@ impl Cluster {
             user.own(&draft)?;
             user.own(&password_file)?;
         }
-        let mut arguments: Vec<OsString> = vec!["--pgdata".into(), draft.clone().into(), "--pwfile".into(), password_file.clone().into()];
+        let mut arguments: Vec<OsString> =
+            vec!["--pgdata".into(), draft.clone().into(), "--pwfile".into(), password_file.clone().into()];
         arguments.extend(["--username", SUPERUSER, "--auth=scram-sha-256", "--encoding=UTF8"].map(OsString::from));
         arguments.extend(["--no-locale", "--no-instructions"].map(OsString::from));
         if self.profile == Profile::Test {
@@ -255,7 +256,8 @@ impl Cluster {
                 }
                 // The backends of a killed postmaster need a moment to notice; until then its shared memory is in use.
                 Err(EmbeddedError::EndedEarly { log, .. })
-                    if attempt < ATTEMPTS && (log.contains("shared memory block") || log.contains("could not bind")) =>
+                    if attempt < ATTEMPTS
+                        && (log.contains("shared memory block") || log.contains("could not bind")) =>
                 {
                     tracing::debug!(attempt, port, "PostgreSQL could not start yet");
                     attempt += 1;
@@ -302,7 +304,10 @@ impl Cluster {
             .await
             .map_err(refused("list the databases"))?;
         if !there {
-            sqlx::query("CREATE DATABASE quotary").execute(&mut connection).await.map_err(refused("create the database"))?;
+            sqlx::query("CREATE DATABASE quotary")
+                .execute(&mut connection)
+                .await
+                .map_err(refused("create the database"))?;
         }
         connection.close().await.map_err(refused("log out of PostgreSQL"))
     }
@@ -326,7 +331,8 @@ impl Cluster {
             format!("max_connections={}", self.max_connections),
             format!("wal_compression={wal_compression}"),
         ];
-        let settings = SETTINGS.iter().chain(self.profile.postgres_settings()).map(|&setting| setting.to_owned()).chain(own);
+        let settings =
+            SETTINGS.iter().chain(self.profile.postgres_settings()).map(|&setting| setting.to_owned()).chain(own);
         let mut arguments: Vec<OsString> = vec!["-D".into(), self.data.clone().into()];
         for setting in settings {
             arguments.push("-c".into());

@@ -5,12 +5,13 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::{User, geteuid};
 
 use super::error::EmbeddedError;
+use super::locate;
 
 /// An unprivileged user by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,8 @@ impl RunAs {
 
     /// Whether this user can enter `directory`, asked by trying, because modes are not the whole truth about access.
     pub(super) fn can_enter(self, directory: &Path) -> Result<bool, EmbeddedError> {
-        let status = Command::new("test")
+        let test = locate::on_path("test").unwrap_or_else(|| PathBuf::from("/usr/bin/test"));
+        let status = Command::new(&test)
             .arg("-x")
             .arg(directory)
             .current_dir("/")
@@ -55,7 +57,7 @@ impl RunAs {
             .uid(self.uid)
             .gid(self.gid)
             .status()
-            .map_err(|source| EmbeddedError::Spawn { program: "test".into(), source })?;
+            .map_err(|source| EmbeddedError::Spawn { program: test, source })?;
         Ok(status.success())
     }
 }

@@ -55,6 +55,12 @@ impl ParamsText {
         Ok(())
     }
 
+    /// Appends parameters as they are written.
+    #[cfg(test)]
+    pub(super) fn raw(&mut self, params: &str) {
+        self.0.push_str(params);
+    }
+
     /// The text, as it stands after `label=` and in the last line of the base.
     pub(super) fn as_str(&self) -> &str {
         &self.0

@@ -57,8 +57,7 @@ pub fn verify_content_digest(headers: &HeaderMap, body: &[u8]) -> Result<(), Sig
             return Err(SignatureError::TooLarge { subject, limit: MAX_FIELD_BYTES });
         }
     }
-    let digests =
-        Parser::new(&joined).parse_dictionary_with_visitor(Digests::default()).map_err(|_| malformed())?;
+    let digests = Parser::new(&joined).parse_dictionary_with_visitor(Digests::default()).map_err(|_| malformed())?;
     if digests.malformed {
         return Err(malformed());
     }

@@ -1,0 +1,246 @@
+//! The front door to the log: decides a command on opened aggregates and answers when the outcome is durable.
+//!
+//! Nothing decided on a tentative state is answered before that state is durable, refusals included. A command whose
+//! state turned out to be old is decided again, a bounded number of times.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cache::Caches;
+use crate::context::{Context, Idempotency};
+use crate::log::append::{AppendError, NewReceipt};
+use crate::log::committer::{Committer, Limits, outcome};
+use crate::log::stream::LoadError;
+use crate::snapshot::Snapshots;
+use crate::unit::{Plan, Unit};
+use crate::vault::{Vault, VaultError};
+
+/// How often a command is decided again when others were faster.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The write side's log.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    pool: PgPool,
+    caches: Caches,
+    committer: Committer,
+    snapshots: Snapshots,
+    vault: Vault,
+}
+
+/// An answered command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done<T> {
+    /// The answer.
+    pub value: T,
+    /// A position at which the answer's effects stand in the log.
+    pub position: u64,
+    /// Whether this is the stored answer of an earlier command with the same key.
+    pub replayed: bool,
+}
+
+/// Why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError<E: std::error::Error + 'static> {
+    /// A rule forbids it.
+    #[error("the command is refused")]
+    Refused(#[source] E),
+    /// A value belongs to another already.
+    #[error("the {0} is taken")]
+    Taken(&'static str),
+    /// The idempotency key was used for another content.
+    #[error("the idempotency key was used for another content")]
+    KeyReused,
+    /// `If-Match` named another sequence.
+    #[error("the resource has changed: it is at {actual}")]
+    Changed {
+        /// Its sequence.
+        actual: u64,
+    },
+    /// Others were faster every time; trying again later helps.
+    #[error("the command met too many others on the same aggregates")]
+    Contention,
+    /// The log could not be written or read; with an idempotency key, trying again is safe.
+    #[error("the log is not available")]
+    Unavailable(#[source] AppendError),
+    /// An aggregate could not be read.
+    #[error("an aggregate could not be read")]
+    Load(#[from] LoadError),
+    /// Sealing or opening failed.
+    #[error("a sealed value could not be handled")]
+    Vault(#[from] VaultError),
+    /// The database answered with an error.
+    #[error("the database answered with an error")]
+    Database(#[from] sqlx::Error),
+}
+
+impl EventLog {
+    /// Starts the log's tasks. The returned handle ends when all clones are dropped and the queue is drained.
+    #[must_use]
+    pub fn start(pool: PgPool, vault: Vault, limits: Limits, cache_capacity: u64) -> (Self, JoinHandle<()>) {
+        let (committer, task) = Committer::start(pool.clone(), limits);
+        let snapshots = Snapshots::start(pool.clone());
+        (Self { pool, caches: Caches::new(cache_capacity), committer, snapshots, vault }, task)
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The vault for sealed values.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The last position that this process has appended.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.committer.head()
+    }
+
+    /// The way of requests into the log.
+    #[must_use]
+    pub fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// Decides a command on the aggregates of `plan` and appends what it decides.
+    ///
+    /// `decide` is called again when its state turned out to be old, so it must do nothing but decide.
+    ///
+    /// # Errors
+    /// [`CommandError`]: refused by a rule, or not possible now. Nothing is written then, except perhaps for
+    /// [`CommandError::Unavailable`].
+    pub async fn execute<T, E>(
+        &self,
+        context: &Context,
+        plan: &Plan,
+        mut decide: impl FnMut(&mut Unit) -> Result<T, E> + Send,
+    ) -> Result<Done<T>, CommandError<E>>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        E: std::error::Error + Send + 'static,
+    {
+        let metadata = serde_json::to_string(&context.metadata()).expect("metadata are plain strings");
+        for _ in 0..MAX_ATTEMPTS {
+            let mut unit = Unit::open(self, plan).await?;
+            if let (Some(wanted), Some(actual)) = (context.if_match, unit.first_sequence()) {
+                if wanted != actual {
+                    match self.without_writing(context, unit).await? {
+                        Unwritten::Replay(done) => return Ok(done),
+                        Unwritten::Stands => return Err(CommandError::Changed { actual }),
+                        Unwritten::Void => continue,
+                    }
+                }
+            }
+            let value = match decide(&mut unit) {
+                Ok(value) => value,
+                Err(refusal) => match self.without_writing(context, unit).await? {
+                    Unwritten::Replay(done) => return Ok(done),
+                    Unwritten::Stands => return Err(CommandError::Refused(refusal)),
+                    Unwritten::Void => continue,
+                },
+            };
+            let receipt = self.receipt(context, &value)?;
+            if unit.is_empty() && receipt.is_none() {
+                let position = *self.committer.head().borrow();
+                if unit.seen_is_durable().await {
+                    return Ok(Done { value, position, replayed: false });
+                }
+                continue;
+            }
+            let (ticket, after) = match unit.enqueue(self, context.tenant_id, metadata.clone(), receipt).await {
+                Ok(enqueued) => enqueued,
+                Err(error) => return Err(CommandError::Unavailable(error)),
+            };
+            match outcome(ticket).await {
+                Ok(appended) => {
+                    after.into_iter().for_each(|step| step(self));
+                    return Ok(Done { value, position: appended.position, replayed: false });
+                }
+                Err(AppendError::Conflict) => {}
+                Err(AppendError::ReceiptTaken) => {
+                    if let Some(done) = self.replay(context).await? {
+                        return Ok(done);
+                    }
+                }
+                Err(AppendError::ClaimTaken(kind)) => {
+                    return match self.replay(context).await? {
+                        Some(done) => Ok(done),
+                        None => Err(CommandError::Taken(kind)),
+                    };
+                }
+                Err(error @ (AppendError::Unavailable(_) | AppendError::Stopping)) => {
+                    return Err(CommandError::Unavailable(error));
+                }
+            }
+        }
+        Err(CommandError::Contention)
+    }
+
+    /// What an answer without writing may say: it stands only if what was seen is durable, and a repeat of an answered
+    /// command gets that answer.
+    async fn without_writing<T: DeserializeOwned, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+        unit: Unit,
+    ) -> Result<Unwritten<T>, CommandError<E>> {
+        if !unit.seen_is_durable().await {
+            return Ok(Unwritten::Void);
+        }
+        Ok(self.replay(context).await?.map_or(Unwritten::Stands, Unwritten::Replay))
+    }
+
+    fn receipt<T: Serialize, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+        value: &T,
+    ) -> Result<Option<NewReceipt>, CommandError<E>> {
+        let Some(Idempotency { key_hash, request_hash }) = context.idempotency else { return Ok(None) };
+        let answer = serde_json::to_vec(value).expect("answers are plain data and always serialise");
+        let response = self.vault.seal_bytes(context.tenant_id, &key_hash, &answer)?;
+        Ok(Some(NewReceipt { key_hash, request_hash, response }))
+    }
+
+    /// The stored answer of an earlier command with the same key.
+    async fn replay<T: DeserializeOwned, E: std::error::Error + 'static>(
+        &self,
+        context: &Context,
+    ) -> Result<Option<Done<T>>, CommandError<E>> {
+        let Some(Idempotency { key_hash, request_hash }) = context.idempotency else { return Ok(None) };
+        let found: Option<(Vec<u8>, i64, Vec<u8>)> = sqlx::query_as(
+            "select request_hash, position, response from receipts where tenant_id = $1 and key_hash = $2",
+        )
+        .bind(context.tenant_id.0)
+        .bind(key_hash.as_slice())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((known_request, position, response)) = found else { return Ok(None) };
+        if known_request != request_hash {
+            return Err(CommandError::KeyReused);
+        }
+        let answer = self.vault.open_bytes(context.tenant_id, &key_hash, &response)?;
+        let value = serde_json::from_slice(&answer).map_err(|_| VaultError::Unreadable)?;
+        Ok(Some(Done { value, position: position.cast_unsigned(), replayed: true }))
+    }
+}
+
+enum Unwritten<T> {
+    Replay(Done<T>),
+    Stands,
+    Void,
+}

@@ -1,0 +1,360 @@
+//! Group commit: one task per process drains a queue of requests and appends them in batches.
+//!
+//! Requests come in the order in which they were decided, because whoever decides still holds the aggregates' locks when
+//! it enqueues. While a batch commits, the next one fills; nothing waits for a timer. A request whose check fails is
+//! dropped together with all later ones that rest on what it would have written, and the rest of the batch goes on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::FutureExt as _;
+use futures::future::Shared;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::append::{Append, AppendError, Appended, Columns, NewClaim, Verdict};
+
+/// Limits of the committer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many requests wait at most; beyond that, deciding waits.
+    pub queue: usize,
+    /// How many requests a batch has at most.
+    pub batch_requests: usize,
+    /// How many bytes of payload a batch has at most, unless its only request is larger.
+    pub batch_bytes: usize,
+    /// How long an append is tried when the database can't be reached.
+    pub unreachable: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue: 4_096, batch_requests: 1_024, batch_bytes: 4 << 20, unreachable: Duration::from_secs(15) }
+    }
+}
+
+/// The outcome of a request, which several may wait for.
+pub type Ticket = Shared<oneshot::Receiver<Result<Appended, AppendError>>>;
+
+/// Waits for a ticket; a committer that has stopped is [`AppendError::Stopping`].
+///
+/// # Errors
+/// The request's [`AppendError`].
+pub async fn outcome(ticket: Ticket) -> Result<Appended, AppendError> {
+    ticket.await.unwrap_or(Err(AppendError::Stopping))
+}
+
+struct Queued {
+    append: Append,
+    reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+impl Queued {
+    /// Answers; whoever asked may have gone away, and then nobody needs the answer.
+    fn answer(self, outcome: Result<Appended, AppendError>) {
+        drop(self.reply.send(outcome));
+    }
+
+    /// Voids what was decided on the request's own writes.
+    fn poison(&self) {
+        for stream in self.append.streams.iter().filter(|stream| stream.added > 0) {
+            stream.poison.set();
+        }
+    }
+}
+
+/// The process' way into the log.
+#[derive(Clone, Debug)]
+pub struct Committer {
+    queue: mpsc::Sender<Queued>,
+    head: watch::Receiver<u64>,
+}
+
+impl Committer {
+    /// Starts the committer's task. It ends, with the queue drained, when all clones of the committer are dropped.
+    #[must_use]
+    pub fn start(pool: PgPool, limits: Limits) -> (Self, JoinHandle<()>) {
+        let (queue, requests) = mpsc::channel(limits.queue);
+        let (head_sender, head) = watch::channel(0);
+        let task = Task { pool, limits, requests, head: head_sender, connection: None, left_over: None };
+        (Self { queue, head }, tokio::spawn(task.run()))
+    }
+
+    /// Puts a request into the queue; call it while the locks of its aggregates are held.
+    ///
+    /// # Errors
+    /// [`AppendError::Stopping`] if the committer has ended.
+    pub async fn enqueue(&self, append: Append) -> Result<Ticket, AppendError> {
+        let (reply, ticket) = oneshot::channel();
+        self.queue.send(Queued { append, reply }).await.map_err(|_| AppendError::Stopping)?;
+        Ok(ticket.shared())
+    }
+
+    /// The last position that this process has appended; 0 before the first.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<u64> {
+        self.head.clone()
+    }
+}
+
+struct Task {
+    pool: PgPool,
+    limits: Limits,
+    requests: mpsc::Receiver<Queued>,
+    head: watch::Sender<u64>,
+    connection: Option<PgConnection>,
+    /// The request that did not fit into the batch before.
+    left_over: Option<Queued>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(batch) = self.next_batch().await {
+            self.commit(batch).await;
+        }
+    }
+
+    /// The next requests, at least one; `None` when no more can come.
+    async fn next_batch(&mut self) -> Option<Vec<Queued>> {
+        let first = match self.left_over.take() {
+            Some(request) => request,
+            None => self.requests.recv().await?,
+        };
+        // Whoever was woken by the batch before is about to enqueue: letting them run first makes full batches of what
+        // would otherwise be one request and the rest. It costs nothing when nobody is ready.
+        tokio::task::yield_now().await;
+        let mut bytes = size(&first.append);
+        let mut batch = vec![first];
+        while batch.len() < self.limits.batch_requests {
+            let Ok(request) = self.requests.try_recv() else { break };
+            bytes += size(&request.append);
+            if bytes > self.limits.batch_bytes {
+                self.left_over = Some(request);
+                break;
+            }
+            batch.push(request);
+        }
+        Some(batch)
+    }
+
+    /// Appends what can be appended of a batch and answers every request.
+    async fn commit(&mut self, batch: Vec<Queued>) {
+        let mut sorted = sort_out(batch);
+        // Each round writes, or drops at least one request.
+        while !sorted.good.is_empty() {
+            let (columns, order) = columns_of(&sorted.good);
+            match self.append(&columns).await {
+                Ok(Verdict::Written { base, base_time }) => {
+                    let mut position = base;
+                    for request in sorted.good.drain(..) {
+                        let start = position;
+                        position += request.append.events.len() as u64;
+                        let recorded_at = base_time + TimeDelta::microseconds((position - base).cast_signed());
+                        request.answer(Ok(Appended { base: start, position, recorded_at }));
+                    }
+                    self.head.send_if_modified(|head| std::mem::replace(head, position.max(*head)) < position);
+                }
+                Ok(Verdict::Refused { streams, receipts, claims }) => {
+                    let in_the_way = InTheWay {
+                        streams: streams.into_iter().filter_map(|n| order.streams.get(n).cloned()).collect(),
+                        receipts: receipts.into_iter().filter_map(|n| order.receipts.get(n).copied()).collect(),
+                        claims: claims.into_iter().filter_map(|n| order.claims.get(n).copied()).collect(),
+                    };
+                    sorted.good = drop_refused(std::mem::take(&mut sorted.good), &in_the_way);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the log can't be reached; requests are answered with unavailable");
+                    let error = Arc::new(error);
+                    for request in sorted.good.drain(..) {
+                        poison_all(&request);
+                        request.answer(Err(AppendError::Unavailable(error.clone())));
+                    }
+                }
+            }
+        }
+        // Repeats of a request of this batch: answered after it, so that they find its receipt.
+        for (request, error) in sorted.after {
+            request.answer(Err(error));
+        }
+    }
+
+    /// One append, tried again over new connections while the database can't be reached.
+    ///
+    /// After a lost answer the batch may stand in the log. The next try waits for the lost one's lock and is refused
+    /// then; the batch's own first event tells the two apart.
+    async fn append(&mut self, columns: &Columns) -> Result<Verdict, sqlx::Error> {
+        let deadline = tokio::time::Instant::now() + self.limits.unreachable;
+        let mut pause = Duration::from_millis(10);
+        let mut answer_lost = false;
+        loop {
+            let error = match self.try_append(columns, answer_lost).await {
+                Ok(verdict) => return Ok(verdict),
+                Err(error) => error,
+            };
+            let definite = matches!(&error, sqlx::Error::Database(error) if !is_passing(error.code().as_deref()));
+            self.connection = None;
+            if definite || tokio::time::Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            tracing::warn!(%error, "an append got no answer; trying again");
+            answer_lost = true;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn try_append(&mut self, columns: &Columns, answer_lost: bool) -> Result<Verdict, sqlx::Error> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => {
+                let mut fresh = self.pool.acquire().await?.detach();
+                fresh.ping().await?;
+                none.insert(fresh)
+            }
+        };
+        let verdict = columns.append(connection).await?;
+        if answer_lost && matches!(verdict, Verdict::Refused { .. }) {
+            if let Some(found) = columns.find(connection).await? {
+                return Ok(found);
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+/// Errors of PostgreSQL that say nothing of the batch: the server is starting, stopping, or out of connections, or the
+/// transaction was ended from outside.
+fn is_passing(code: Option<&str>) -> bool {
+    code.is_some_and(|code| ["57", "53", "08", "40", "25"].iter().any(|class| code.starts_with(class)))
+}
+
+fn size(append: &Append) -> usize {
+    append.events.iter().map(|event| event.payload.len() + append.metadata.len()).sum()
+}
+
+type StreamName = (String, String);
+
+fn name(stream: &super::append::StreamCheck) -> StreamName {
+    (stream.aggregate_type.clone().into_owned(), stream.aggregate_id.clone())
+}
+
+/// A batch without what can't stand in it.
+struct Sorted {
+    good: Vec<Queued>,
+    after: Vec<(Queued, AppendError)>,
+}
+
+/// Drops requests decided on a void state, and puts aside those whose receipt or claim an earlier one of the batch has.
+fn sort_out(batch: Vec<Queued>) -> Sorted {
+    let mut receipts = HashSet::new();
+    let mut claims: HashSet<(uuid::Uuid, &'static str, String)> = HashSet::new();
+    let mut sequences: HashMap<StreamName, u64> = HashMap::new();
+    let mut sorted = Sorted { good: Vec::with_capacity(batch.len()), after: Vec::new() };
+    for request in batch {
+        let streams = &request.append.streams;
+        let void = streams.iter().any(|stream| {
+            stream.poison.is_set() || sequences.get(&name(stream)).is_some_and(|known| *known != stream.expected)
+        });
+        if void {
+            poison_all(&request);
+            request.answer(Err(AppendError::Conflict));
+            continue;
+        }
+        let key = request.append.receipt.as_ref().map(|receipt| (request.append.tenant_id, receipt.key_hash));
+        if key.is_some_and(|key| !receipts.insert(key)) {
+            request.poison();
+            sorted.after.push((request, AppendError::ReceiptTaken));
+            continue;
+        }
+        let taken = request.append.claims.iter().find(|claim| claims.contains(&identity(claim))).map(|claim| claim.kind);
+        if let Some(kind) = taken {
+            request.poison();
+            sorted.after.push((request, AppendError::ClaimTaken(kind)));
+            continue;
+        }
+        claims.extend(request.append.claims.iter().map(identity));
+        for stream in streams {
+            sequences.insert(name(stream), stream.expected + stream.added);
+        }
+        sorted.good.push(request);
+    }
+    sorted
+}
+
+fn identity(claim: &NewClaim) -> (uuid::Uuid, &'static str, String) {
+    (claim.tenant_id, claim.kind, claim.value.clone())
+}
+
+/// What stands at each place of the arrays given to the database.
+#[derive(Default)]
+struct Order {
+    streams: Vec<StreamName>,
+    receipts: Vec<usize>,
+    claims: Vec<usize>,
+}
+
+/// The batch in columns: each stream is checked once, at the sequence where the batch meets it first.
+fn columns_of(requests: &[Queued]) -> (Columns, Order) {
+    let mut columns = Columns::default();
+    let mut order = Order::default();
+    let mut seen = HashSet::new();
+    for (place, request) in requests.iter().enumerate() {
+        for stream in &request.append.streams {
+            let stream_name = name(stream);
+            if seen.insert(stream_name.clone()) {
+                columns.check(stream);
+                order.streams.push(stream_name);
+            }
+        }
+        columns.add(&request.append);
+        order.receipts.extend(request.append.receipt.iter().map(|_| place));
+        order.claims.extend(request.append.claims.iter().map(|_| place));
+    }
+    (columns, order)
+}
+
+/// What the database named.
+struct InTheWay {
+    streams: HashSet<StreamName>,
+    /// Places of requests.
+    receipts: HashSet<usize>,
+    /// Places of requests.
+    claims: HashSet<usize>,
+}
+
+/// Answers the requests that were named, and all later ones that rest on what these would have written.
+fn drop_refused(requests: Vec<Queued>, in_the_way: &InTheWay) -> Vec<Queued> {
+    let mut void: HashSet<StreamName> = in_the_way.streams.clone();
+    let mut good = Vec::with_capacity(requests.len());
+    for (place, request) in requests.into_iter().enumerate() {
+        let rests_on_void = request.append.streams.iter().any(|stream| void.contains(&name(stream)));
+        let error = if in_the_way.receipts.contains(&place) {
+            AppendError::ReceiptTaken
+        } else if rests_on_void {
+            AppendError::Conflict
+        } else if in_the_way.claims.contains(&place) {
+            AppendError::ClaimTaken(request.append.claims.first().map_or("value", |claim| claim.kind))
+        } else {
+            good.push(request);
+            continue;
+        };
+        void.extend(request.append.streams.iter().filter(|stream| stream.added > 0).map(name));
+        if rests_on_void {
+            poison_all(&request);
+        } else {
+            request.poison();
+        }
+        request.answer(Err(error));
+    }
+    good
+}
+
+/// Voids every state the request rests on, so that all of them are read again.
+fn poison_all(request: &Queued) {
+    for stream in &request.append.streams {
+        stream.poison.set();
+    }
+}

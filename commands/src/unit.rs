@@ -1,0 +1,282 @@
+//! The unit of work: opens several aggregates (locks in one order), lets a command decide on each, and appends all
+//! events in one atomic step.
+//!
+//! Aggregates that are only read count too: the database checks that they have not changed since.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+use quotary_domain::{Aggregate, EventName as _};
+use uuid::Uuid;
+
+use crate::cache::{Held, Locked, Stored, lock, settled};
+use crate::event_log::EventLog;
+use crate::log::append::{Append, AppendError, NewClaim, NewEvent, NewReceipt, Poison, StreamCheck};
+use crate::log::committer::Ticket;
+use crate::log::stream::LoadError;
+
+/// The aggregates a command needs.
+#[derive(Default)]
+pub struct Plan {
+    streams: Vec<Box<dyn Open>>,
+}
+
+/// An aggregate of a [`Plan`].
+pub struct Handle<A> {
+    index: usize,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A> Clone for Handle<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Handle<A> {}
+
+impl Plan {
+    /// No aggregates yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for an aggregate. The first one asked for is the one that `If-Match` speaks of. Asking twice for the same
+    /// gives the same handle.
+    pub fn open<A: Stored>(&mut self, id: impl Into<Uuid>) -> Handle<A> {
+        let id = id.into();
+        let known = self.streams.iter().position(|stream| stream.key() == (A::TYPE, id));
+        let index = known.unwrap_or_else(|| {
+            self.streams.push(Box::new(Of::<A> { id, aggregate: PhantomData }));
+            self.streams.len() - 1
+        });
+        Handle { index, aggregate: PhantomData }
+    }
+}
+
+trait Open: Send + Sync {
+    fn key(&self) -> (&'static str, Uuid);
+    fn open<'a>(&'a self, log: &'a EventLog) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>>;
+}
+
+struct Of<A> {
+    id: Uuid,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Stored> Open for Of<A> {
+    fn key(&self) -> (&'static str, Uuid) {
+        (A::TYPE, self.id)
+    }
+
+    fn open<'a>(&'a self, log: &'a EventLog) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>> {
+        Box::pin(async move {
+            let Locked { held, poison } = lock::<A>(log.caches(), log.pool(), self.id).await?;
+            Ok(Box::new(Cached { id: self.id, held, poison, changed: None, added: 0 }) as Box<dyn Opened>)
+        })
+    }
+}
+
+/// An opened aggregate, whatever its type.
+trait Opened: Any + Send {
+    fn check(&self) -> StreamCheck;
+    fn pending(&self) -> Option<Ticket>;
+    /// Keeps the decided state as tentative; returns what to do once it is durable.
+    fn keep(self: Box<Self>, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>>;
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// An aggregate from the cache, with what was decided on it in this unit.
+struct Cached<A: Stored> {
+    id: Uuid,
+    held: tokio::sync::OwnedMutexGuard<Option<Held<A>>>,
+    poison: Poison,
+    changed: Option<A>,
+    added: u64,
+}
+
+impl<A: Stored> Cached<A> {
+    fn base(&self) -> &Held<A> {
+        self.held.as_ref().expect("a locked slot holds a state")
+    }
+
+    fn state(&self) -> &A {
+        self.changed.as_ref().unwrap_or_else(|| &self.base().aggregate)
+    }
+}
+
+impl<A: Stored> Opened for Cached<A> {
+    fn check(&self) -> StreamCheck {
+        StreamCheck {
+            aggregate_type: A::TYPE.into(),
+            aggregate_id: self.id.to_string(),
+            expected: self.base().sequence,
+            added: self.added,
+            poison: self.poison.clone(),
+        }
+    }
+
+    fn pending(&self) -> Option<Ticket> {
+        self.base().pending.clone()
+    }
+
+    fn keep(mut self: Box<Self>, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>> {
+        let aggregate = self.changed.take()?;
+        let (id, before) = (self.id, self.base().sequence);
+        let sequence = before + self.added;
+        let snapshot = (before / crate::snapshot::EVERY != sequence / crate::snapshot::EVERY).then(|| aggregate.clone());
+        *self.held = Some(Held { aggregate, sequence, pending: Some(ticket.clone()) });
+        snapshot.map(|state| {
+            Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &state)) as Box<_>
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Opened aggregates and what was decided on them.
+pub struct Unit {
+    opened: Vec<Box<dyn Opened>>,
+    /// Streams that begin in this unit: new ids, so neither locked nor cached.
+    begun: Vec<StreamCheck>,
+    events: Vec<NewEvent>,
+    claims: Vec<NewClaim>,
+}
+
+/// What happens when an appended unit turns out to be durable.
+pub(crate) type AfterCommit = Vec<Box<dyn FnOnce(&EventLog) + Send>>;
+
+impl Unit {
+    /// Opens the plan's aggregates, locking them in the order of their type and id, so that two units never wait for
+    /// each other.
+    pub(crate) async fn open(log: &EventLog, plan: &Plan) -> Result<Self, LoadError> {
+        let mut order: Vec<usize> = (0..plan.streams.len()).collect();
+        order.sort_by_key(|index| plan.streams[*index].key());
+        let mut opened: Vec<Option<Box<dyn Opened>>> = plan.streams.iter().map(|_| None).collect();
+        for index in order {
+            opened[index] = Some(plan.streams[index].open(log).await?);
+        }
+        let opened = opened.into_iter().flatten().collect();
+        Ok(Self { opened, begun: Vec::new(), events: Vec::new(), claims: Vec::new() })
+    }
+
+    /// The state of an aggregate, with what was decided on it in this unit.
+    #[must_use]
+    pub fn get<A: Stored>(&self, handle: Handle<A>) -> &A {
+        self.cached(handle).state()
+    }
+
+    /// The sequence of an aggregate's last event, with those of this unit.
+    #[must_use]
+    pub fn sequence<A: Stored>(&self, handle: Handle<A>) -> u64 {
+        let cached = self.cached(handle);
+        cached.base().sequence + cached.added
+    }
+
+    fn cached<A: Stored>(&self, handle: Handle<A>) -> &Cached<A> {
+        self.opened[handle.index].as_any().downcast_ref().expect("a handle has its aggregate's type")
+    }
+
+    /// Lets an aggregate decide on a command and applies what it decides.
+    ///
+    /// # Errors
+    /// The aggregate's own error; the unit is as it was before.
+    pub fn decide<A: Stored>(&mut self, handle: Handle<A>, command: A::Command) -> Result<(), A::Error> {
+        let cached: &mut Cached<A> =
+            self.opened[handle.index].as_any_mut().downcast_mut().expect("a handle has its aggregate's type");
+        let events = cached.state().decide(command)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut state = cached.changed.take().unwrap_or_else(|| cached.base().aggregate.clone());
+        let first = cached.base().sequence + cached.added + 1;
+        cached.added += events.len() as u64;
+        for (sequence, event) in (first..).zip(events) {
+            self.events.push(new_event::<A>(handle.index, sequence, &event));
+            state.apply(event);
+        }
+        cached.changed = Some(state);
+        Ok(())
+    }
+
+    /// Begins a new aggregate under an id that was just made: neither locked nor cached, only checked to be new.
+    ///
+    /// # Errors
+    /// The aggregate's own error.
+    pub fn begin<A: Aggregate>(&mut self, id: impl Into<Uuid>, command: A::Command) -> Result<(), A::Error> {
+        let events = A::default().decide(command)?;
+        let stream = self.opened.len() + self.begun.len();
+        self.events.extend((1..).zip(&events).map(|(sequence, event)| new_event::<A>(stream, sequence, event)));
+        self.begun.push(StreamCheck {
+            aggregate_type: A::TYPE.into(),
+            aggregate_id: id.into().to_string(),
+            expected: 0,
+            added: events.len() as u64,
+            poison: Poison::default(),
+        });
+        Ok(())
+    }
+
+    /// Claims a value for an aggregate.
+    pub fn claim(&mut self, claim: NewClaim) {
+        self.claims.push(claim);
+    }
+
+    /// The sequence of the plan's first aggregate before this unit.
+    pub(crate) fn first_sequence(&self) -> Option<u64> {
+        self.opened.first().map(|opened| opened.check().expected)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.claims.is_empty()
+    }
+
+    /// Gives up the locks and waits until what was seen is durable; false if it turned out not to be.
+    pub(crate) async fn seen_is_durable(self) -> bool {
+        let pending: Vec<Ticket> = self.opened.iter().filter_map(|opened| opened.pending()).collect();
+        drop(self);
+        for ticket in pending {
+            if !settled(ticket).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Hands everything to the committer while the locks are held, keeps the new states as tentative, and gives up the
+    /// locks.
+    pub(crate) async fn enqueue(
+        mut self,
+        log: &EventLog,
+        tenant_id: quotary_domain::TenantId,
+        metadata: String,
+        receipt: Option<NewReceipt>,
+    ) -> Result<(Ticket, AfterCommit), AppendError> {
+        let mut streams: Vec<StreamCheck> = self.opened.iter().map(|opened| opened.check()).collect();
+        streams.append(&mut self.begun);
+        let append = Append { tenant_id, streams, events: self.events, metadata, receipt, claims: self.claims };
+        let ticket = log.committer().enqueue(append).await?;
+        let after = self.opened.into_iter().filter_map(|opened| opened.keep(&ticket)).collect();
+        Ok((ticket, after))
+    }
+}
+
+fn new_event<A: Aggregate>(stream: usize, sequence: u64, event: &A::Event) -> NewEvent {
+    NewEvent {
+        stream,
+        sequence,
+        event_id: crate::clock::new_id(),
+        event_type: event.name().into(),
+        event_version: event.version().into(),
+        payload: serde_json::to_string(event).expect("events are plain data and always serialise"),
+    }
+}
