@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use moka::sync::Cache;
-use quotary_domain::Aggregate;
+use quotary_domain::{Aggregate, TenantId};
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::AgentQuota;
 use quotary_domain::license::License;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::log::append::Poison;
 use crate::log::committer::Ticket;
-use crate::log::stream::{LoadError, load};
+use crate::log::stream::{LoadError, Loaded, load};
 
 /// The last decided state of an aggregate.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Held<A> {
     pub aggregate: A,
     /// The sequence of its last event.
     pub sequence: u64,
+    /// Whose it is; `None` before its first event.
+    pub tenant_id: Option<TenantId>,
     /// The outcome of the request that made the state; `None` when it is known to be durable.
     pub pending: Option<Ticket>,
 }
@@ -129,8 +131,8 @@ pub async fn lock<A: Stored>(caches: &Caches, pool: &PgPool, id: Uuid) -> Result
         }
         match held.as_mut() {
             None => {
-                let loaded = load::<A>(pool, id).await?;
-                *held = Some(Held { aggregate: loaded.aggregate, sequence: loaded.sequence, pending: None });
+                let Loaded { aggregate, sequence, tenant_id } = load::<A>(pool, id).await?;
+                *held = Some(Held { aggregate, sequence, tenant_id, pending: None });
             }
             Some(known) => {
                 if known.pending.as_ref().is_some_and(|ticket| matches!(ticket.peek(), Some(Ok(Ok(_))))) {

@@ -3,13 +3,15 @@
 //! Nothing decided on a tentative state is answered before that state is durable, refusals included. A command whose
 //! state turned out to be old is decided again, a bounded number of times.
 
+use quotary_domain::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::cache::Caches;
+use crate::cache::{Caches, Stored, lock, settled};
 use crate::context::{Context, Idempotency};
 use crate::log::append::{AppendError, NewReceipt};
 use crate::log::committer::{Committer, Limits, outcome};
@@ -48,6 +50,9 @@ pub enum CommandError<E: std::error::Error + 'static> {
     /// A rule forbids it.
     #[error("the command is refused")]
     Refused(#[source] E),
+    /// It names something of another tenant, which for this one does not exist.
+    #[error("there is no such thing in this tenant")]
+    OtherTenant,
     /// A value belongs to another already.
     #[error("the {0} is taken")]
     Taken(&'static str),
@@ -138,6 +143,9 @@ impl EventLog {
         let metadata = serde_json::to_string(&context.metadata()).expect("metadata are plain strings");
         for _ in 0..MAX_ATTEMPTS {
             let mut unit = Unit::open(self, plan).await?;
+            if unit.strays_from(context.tenant_id) {
+                return Err(CommandError::OtherTenant);
+            }
             if let (Some(wanted), Some(actual)) = (context.if_match, unit.first_sequence()) {
                 if wanted != actual {
                     match self.without_writing(context, unit).await? {
@@ -190,6 +198,34 @@ impl EventLog {
             }
         }
         Err(CommandError::Contention)
+    }
+
+    /// The durable state of an aggregate and its sequence; `None` if it does not exist in the tenant.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it has to be read and can't be.
+    pub async fn current<A: Stored>(
+        &self,
+        tenant_id: TenantId,
+        id: impl Into<Uuid>,
+    ) -> Result<Option<(A, u64)>, LoadError> {
+        let id = id.into();
+        loop {
+            let locked = lock::<A>(&self.caches, &self.pool, id).await?;
+            let Some(held) = locked.held.as_ref() else { continue };
+            if held.tenant_id != Some(tenant_id) {
+                return Ok(None);
+            }
+            let (state, sequence, pending) = (held.aggregate.clone(), held.sequence, held.pending.clone());
+            drop(locked);
+            let durable = match pending {
+                Some(ticket) => settled(ticket).await,
+                None => true,
+            };
+            if durable {
+                return Ok(Some((state, sequence)));
+            }
+        }
     }
 
     /// What an answer without writing may say: it stands only if what was seen is durable, and a repeat of an answered

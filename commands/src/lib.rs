@@ -3,18 +3,31 @@
 //!
 //! Every change of Quotary goes through [`EventLog::execute`](event_log::EventLog::execute); nothing else writes the log.
 
+pub mod account;
 pub mod cache;
 pub mod clock;
 pub mod context;
 pub mod event_log;
+pub mod license;
+pub mod license_batch;
 pub mod license_key;
 pub mod log;
+pub mod password;
+pub mod project;
+pub mod quota;
+pub mod refusal;
+pub mod session;
 pub mod snapshot;
+pub mod tenant;
 pub mod unit;
+pub mod use_case;
 pub mod vault;
+pub mod withdrawal;
 
 pub use context::{Context, Idempotency};
 pub use event_log::{CommandError, Done, EventLog};
 pub use log::committer::Limits;
+pub use refusal::Refusal;
 pub use unit::{Handle, Plan, Unit};
+pub use use_case::{Commands, Outcome};
 pub use vault::{Vault, VaultError};

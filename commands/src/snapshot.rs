@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use quotary_domain::Aggregate;
+use quotary_domain::{Aggregate, TenantId};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
@@ -71,9 +71,9 @@ impl Snapshots {
 /// Only durable states may be kept: a snapshot is written if its event is in the log.
 async fn write(pool: &PgPool, snapshot: &Snapshot) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into snapshots (aggregate_type, aggregate_id, shape, sequence, state) \
-         select $1, $2, $3, $4, $5::json \
-         where exists (select from events where aggregate_type = $1 and aggregate_id = $2 and sequence = $4) \
+        "insert into snapshots (aggregate_type, aggregate_id, shape, sequence, state, tenant_id) \
+         select $1, $2, $3, $4, $5::json, tenant_id from events \
+         where aggregate_type = $1 and aggregate_id = $2 and sequence = $4 \
          on conflict (aggregate_type, aggregate_id) do update \
          set shape = excluded.shape, sequence = excluded.sequence, state = excluded.state \
          where snapshots.sequence < excluded.sequence or snapshots.shape <> excluded.shape",
@@ -90,18 +90,20 @@ async fn write(pool: &PgPool, snapshot: &Snapshot) -> Result<(), sqlx::Error> {
 
 /// The latest snapshot of today's shape, or the empty state.
 pub(crate) async fn latest<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Loaded<A>, LoadError> {
-    let found: Option<(i64, Value)> = sqlx::query_as(
-        "select sequence, state from snapshots where aggregate_type = $1 and aggregate_id = $2 and shape = $3",
+    let found: Option<(i64, Value, Uuid)> = sqlx::query_as(
+        "select sequence, state, tenant_id from snapshots where aggregate_type = $1 and aggregate_id = $2 and shape = $3",
     )
     .bind(A::TYPE)
     .bind(id.to_string())
     .bind(shape::<A>())
     .fetch_optional(pool)
     .await?;
-    let read = found.and_then(|(sequence, state)| Some((sequence, serde_json::from_value(state).ok()?)));
+    let read = found.and_then(|(sequence, state, tenant)| Some((sequence, serde_json::from_value(state).ok()?, tenant)));
     Ok(match read {
-        Some((sequence, aggregate)) => Loaded { aggregate, sequence: sequence.cast_unsigned() },
-        None => Loaded { aggregate: A::default(), sequence: 0 },
+        Some((sequence, aggregate, tenant)) => {
+            Loaded { aggregate, sequence: sequence.cast_unsigned(), tenant_id: Some(TenantId(tenant)) }
+        }
+        None => Loaded { aggregate: A::default(), sequence: 0, tenant_id: None },
     })
 }
 

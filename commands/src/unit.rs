@@ -7,7 +7,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
-use quotary_domain::{Aggregate, EventName as _};
+use quotary_domain::{Aggregate, EventName as _, TenantId};
 use uuid::Uuid;
 
 use crate::cache::{Held, Locked, Stored, lock, settled};
@@ -81,10 +81,11 @@ impl<A: Stored> Open for Of<A> {
 
 /// An opened aggregate, whatever its type.
 trait Opened: Any + Send {
+    fn tenant_id(&self) -> Option<TenantId>;
     fn check(&self) -> StreamCheck;
     fn pending(&self) -> Option<Ticket>;
     /// Keeps the decided state as tentative; returns what to do once it is durable.
-    fn keep(self: Box<Self>, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>>;
+    fn keep(self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -109,6 +110,10 @@ impl<A: Stored> Cached<A> {
 }
 
 impl<A: Stored> Opened for Cached<A> {
+    fn tenant_id(&self) -> Option<TenantId> {
+        self.base().tenant_id
+    }
+
     fn check(&self) -> StreamCheck {
         StreamCheck {
             aggregate_type: A::TYPE.into(),
@@ -123,12 +128,12 @@ impl<A: Stored> Opened for Cached<A> {
         self.base().pending.clone()
     }
 
-    fn keep(mut self: Box<Self>, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>> {
+    fn keep(mut self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>> {
         let aggregate = self.changed.take()?;
         let (id, before) = (self.id, self.base().sequence);
         let sequence = before + self.added;
         let snapshot = (before / crate::snapshot::EVERY != sequence / crate::snapshot::EVERY).then(|| aggregate.clone());
-        *self.held = Some(Held { aggregate, sequence, pending: Some(ticket.clone()) });
+        *self.held = Some(Held { aggregate, sequence, tenant_id: Some(tenant_id), pending: Some(ticket.clone()) });
         snapshot.map(|state| {
             Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &state)) as Box<_>
         })
@@ -231,6 +236,11 @@ impl Unit {
         self.claims.push(claim);
     }
 
+    /// Whether an opened aggregate belongs to another tenant.
+    pub(crate) fn strays_from(&self, tenant_id: TenantId) -> bool {
+        self.opened.iter().any(|opened| opened.tenant_id().is_some_and(|owner| owner != tenant_id))
+    }
+
     /// The sequence of the plan's first aggregate before this unit.
     pub(crate) fn first_sequence(&self) -> Option<u64> {
         self.opened.first().map(|opened| opened.check().expected)
@@ -257,7 +267,7 @@ impl Unit {
     pub(crate) async fn enqueue(
         mut self,
         log: &EventLog,
-        tenant_id: quotary_domain::TenantId,
+        tenant_id: TenantId,
         metadata: String,
         receipt: Option<NewReceipt>,
     ) -> Result<(Ticket, AfterCommit), AppendError> {
@@ -265,7 +275,7 @@ impl Unit {
         streams.append(&mut self.begun);
         let append = Append { tenant_id, streams, events: self.events, metadata, receipt, claims: self.claims };
         let ticket = log.committer().enqueue(append).await?;
-        let after = self.opened.into_iter().filter_map(|opened| opened.keep(&ticket)).collect();
+        let after = self.opened.into_iter().filter_map(|opened| opened.keep(tenant_id, &ticket)).collect();
         Ok((ticket, after))
     }
 }

@@ -3,6 +3,8 @@
 //! The columns of each row are given in the order of the statement's column list; PostgreSQL refuses the whole COPY when a
 //! count or a length does not fit.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -10,6 +12,12 @@ use uuid::Uuid;
 /// 2000-01-01 in Unix microseconds: where PostgreSQL counts from.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// `value` as PostgreSQL can keep it: a text column has no room for U+0000, which JSON can carry, so that one is replaced. An
+/// event is a fact; a remark in it must not be able to stop a read model.
+pub(crate) fn storable(value: &str) -> Cow<'_, str> {
+    if value.contains('\0') { Cow::Owned(value.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(value) }
+}
 
 /// Rows gathered for one COPY.
 pub(crate) struct CopyRows {
@@ -40,7 +48,7 @@ impl CopyRows {
     }
 
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
-        self.value(value.as_bytes())
+        self.value(storable(value).as_bytes())
     }
 
     pub(crate) fn time(&mut self, value: DateTime<Utc>) -> &mut Self {

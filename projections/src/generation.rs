@@ -5,7 +5,7 @@
 //! one transaction; a generation's rows are written only together with its checkpoint. The role `quotary_projector` owns
 //! the schemas, the tables and the views; `quotary_service` can only read.
 
-use sqlx::{PgConnection, PgPool, Row};
+use sqlx::{Executor as _, PgConnection, PgPool, Row};
 
 use crate::projection::Projection;
 
@@ -18,6 +18,18 @@ pub enum GenerationState {
     Serving,
     /// Was replaced and waits to be dropped.
     Retired,
+}
+
+impl GenerationState {
+    /// The state's name in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Serving => "serving",
+            Self::Retired => "retired",
+        }
+    }
 }
 
 /// One set of tables of a read model.
@@ -191,8 +203,7 @@ async fn drop_generation(pool: &PgPool, generation: &Generation) -> Result<(), G
         .await?;
     if gone.rows_affected() == 1 {
         become_projector(&mut transaction).await?;
-        sqlx::raw_sql(&format!("drop schema if exists {} cascade", generation.schema()))
-            .execute(&mut *transaction)
+        transaction.execute(format!("drop schema if exists {} cascade", generation.schema()).as_str())
             .await?;
     }
     transaction.commit().await?;
@@ -227,15 +238,14 @@ async fn create<P: Projection>(connection: &mut PgConnection, projection: &P) ->
     };
     let schema = made.schema();
     become_projector(connection).await?;
-    sqlx::raw_sql(&format!(
+    connection.execute(format!(
         "create schema {schema}; set local search_path to {schema}; {tables};
          grant usage on schema {schema} to quotary_service;
          grant select on all tables in schema {schema} to quotary_service;",
         tables = projection.tables().trim_end().trim_end_matches(';'),
-    ))
-    .execute(&mut *connection)
+    ).as_str())
     .await?;
-    sqlx::raw_sql("set local search_path to default").execute(&mut *connection).await?;
+    connection.execute("set local search_path to default").await?;
     Ok(made)
 }
 
@@ -249,12 +259,11 @@ pub(crate) async fn point_views<P: Projection>(
     become_projector(connection).await?;
     let schema = generation.schema();
     for view in projection.views() {
-        sqlx::raw_sql(&format!(
+        connection.execute(format!(
             "drop view if exists read.{view};
              create view read.{view} as select * from {schema}.{view};
              grant select on read.{view} to quotary_service;"
-        ))
-        .execute(&mut *connection)
+        ).as_str())
         .await?;
     }
     Ok(())
@@ -289,6 +298,6 @@ async fn lock_name(connection: &mut PgConnection, name: &str) -> Result<(), sqlx
 
 /// Takes the role that owns the read models, for the rest of the transaction.
 async fn become_projector(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql("set local role quotary_projector").execute(connection).await?;
+    connection.execute("set local role quotary_projector").await?;
     Ok(())
 }

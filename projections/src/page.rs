@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most items of one page.
 pub const MAX_LIMIT: u32 = 200;
+/// The items of one step of an export.
+pub const EXPORT_LIMIT: u32 = 5_000;
 /// The items of a page when the request does not say.
 pub const DEFAULT_LIMIT: u32 = 50;
 /// The longest cursor that is looked at, in bytes.
@@ -58,6 +60,12 @@ impl PageRequest {
     #[must_use]
     pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
         Self { limit: limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT), cursor }
+    }
+
+    /// A request of an export, which fetches page after page by itself: [`EXPORT_LIMIT`] items.
+    #[must_use]
+    pub fn export(cursor: Option<String>) -> Self {
+        Self { limit: EXPORT_LIMIT, cursor }
     }
 
     /// How many items to answer at most.

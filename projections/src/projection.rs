@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 /// checkpoint, with `search_path` set to the generation's schema, so that its statements name tables without a schema.
 pub trait Projection: Send + Sync + 'static {
     /// Rows gathered from a run of events.
-    type Rows: Default + Send;
+    type Rows: Default + Send + 'static;
 
     /// The read model's name, e.g. `ledger`.
     fn name(&self) -> &'static str;
@@ -26,6 +26,12 @@ pub trait Projection: Send + Sync + 'static {
 
     /// The tables that queries see as `read.<table>`.
     fn views(&self) -> &'static [&'static str];
+
+    /// Whether events of this aggregate type mean anything here; the others are not even decoded.
+    fn concerns(&self, aggregate_type: &str) -> bool {
+        let _ = aggregate_type;
+        true
+    }
 
     /// Adds what `event` means for this read model to `rows`; does nothing for events that don't concern it.
     fn fold(&self, rows: &mut Self::Rows, recorded: &RecordedEvent, event: &Event);

@@ -12,6 +12,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgExecutor, QueryBuilder};
 use uuid::Uuid;
 
+use crate::page::{Page, PageError, PageRequest};
 use crate::projection::Projection;
 use crate::rows::expect_rows;
 use crate::visibility::push_visible;
@@ -430,23 +431,23 @@ pub async fn get(
     query.build_query_as().fetch_optional(database).await
 }
 
-/// The projects that the actor may see, newest first, from below `before` on.
+/// A page of the projects that the actor may see, newest first.
 ///
 /// # Errors
-/// [`sqlx::Error`] if the read model can't be read.
+/// [`PageError`] if the cursor is wrong or the read model can't be read.
 pub async fn list(
     database: impl PgExecutor<'_>,
     actor: &Actor,
-    before: Option<ProjectId>,
-    limit: u32,
-) -> Result<Vec<ProjectRecord>, sqlx::Error> {
+    page: &PageRequest,
+) -> Result<Page<ProjectRecord>, PageError> {
     let mut query = QueryBuilder::new(PROJECT_COLUMNS);
     push_visible_projects(&mut query, actor);
-    if let Some(before) = before {
-        query.push(" and p.project_id < ").push_bind(before.0);
+    if let Some(before) = page.after::<Uuid>()? {
+        query.push(" and p.project_id < ").push_bind(before);
     }
-    query.push(" order by p.project_id desc limit ").push_bind(i64::from(limit));
-    query.build_query_as().fetch_all(database).await
+    query.push(" order by p.project_id desc limit ").push_bind(page.fetch());
+    let rows: Vec<ProjectRecord> = query.build_query_as().fetch_all(database).await?;
+    Ok(page.page(rows, |row| row.project_id))
 }
 
 /// The plans of a project in the order of their making; the caller has checked that the project may be seen.
@@ -463,24 +464,24 @@ pub async fn plans(
     sqlx::query_as(query).bind(tenant_id.0).bind(project_id.0).fetch_all(database).await
 }
 
-/// The grants of a project that the actor may see, from above agent `after` on.
+/// A page of the grants of a project that the actor may see.
 ///
 /// # Errors
-/// [`sqlx::Error`] if the read model can't be read.
+/// [`PageError`] if the cursor is wrong or the read model can't be read.
 pub async fn grants(
     database: impl PgExecutor<'_>,
     actor: &Actor,
     project_id: ProjectId,
-    after: Option<AccountId>,
-    limit: u32,
-) -> Result<Vec<GrantRecord>, sqlx::Error> {
+    page: &PageRequest,
+) -> Result<Page<GrantRecord>, PageError> {
     let select = "select g.project_id, g.agent_id, g.expires_at, g.granted_at from read.grants g where ";
     let mut query = QueryBuilder::new(select);
     push_visible(&mut query, actor, "g");
     query.push(" and g.project_id = ").push_bind(project_id.0);
-    if let Some(after) = after {
-        query.push(" and g.agent_id > ").push_bind(after.0);
+    if let Some(after) = page.after::<Uuid>()? {
+        query.push(" and g.agent_id > ").push_bind(after);
     }
-    query.push(" order by g.agent_id limit ").push_bind(i64::from(limit));
-    query.build_query_as().fetch_all(database).await
+    query.push(" order by g.agent_id limit ").push_bind(page.fetch());
+    let rows: Vec<GrantRecord> = query.build_query_as().fetch_all(database).await?;
+    Ok(page.page(rows, |row| row.agent_id))
 }

@@ -4,6 +4,7 @@
 create table snapshots (
     aggregate_type text   not null,
     aggregate_id   text   not null,
+    tenant_id      uuid   not null,
     shape          text   not null,   -- a digest of the state's shape; another shape is not read
     sequence       bigint not null check (sequence > 0),
     state          json   not null,

@@ -72,7 +72,14 @@ pub(super) fn secret(path: &Path) -> Result<String, EmbeddedError> {
     }
     let fresh = random_hex::<24>()?;
     write_private(path, &fresh)?;
+    // What is made with this secret can't be opened without it, so its name must not be lost when the power is.
+    path.parent().map_or(Ok(()), sync_directory)?;
     Ok(fresh)
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), EmbeddedError> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(EmbeddedError::file("sync", path))
 }
 
 /// `N` random bytes in hexadecimal.

@@ -218,7 +218,8 @@ impl Cluster {
         let done = child::run_to_end(self.spec("initdb", arguments, &self.log)?, &self.log).await;
         files::remove_if_there(&password_file)?;
         done?;
-        fs::rename(&draft, &self.data).map_err(EmbeddedError::file("put in place", &self.data))
+        fs::rename(&draft, &self.data).map_err(EmbeddedError::file("put in place", &self.data))?;
+        files::sync_directory(&self.home)
     }
 
     /// Shuts down a postmaster of this very cluster that a killed process has left, and clears a pid file that names a

@@ -1,6 +1,6 @@
 //! Reads one aggregate's stream and folds it.
 
-use quotary_domain::Aggregate;
+use quotary_domain::{Aggregate, TenantId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -42,6 +42,8 @@ pub struct Loaded<A> {
     pub aggregate: A,
     /// The sequence of the last event in it; 0 if there is none.
     pub sequence: u64,
+    /// Whose it is; `None` if there is no event.
+    pub tenant_id: Option<TenantId>,
 }
 
 /// The aggregate as the log has it now, from its latest snapshot if there is one.
@@ -51,8 +53,8 @@ pub struct Loaded<A> {
 pub async fn load<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Loaded<A>, LoadError> {
     let mut loaded = crate::snapshot::latest::<A>(pool, id).await?;
     let mut last = loaded.sequence.cast_signed();
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "select sequence, payload::text from events \
+    let rows: Vec<(i64, String, Uuid)> = sqlx::query_as(
+        "select sequence, payload::text, tenant_id from events \
          where aggregate_type = $1 and aggregate_id = $2 and sequence > $3 order by sequence",
     )
     .bind(A::TYPE)
@@ -60,7 +62,7 @@ pub async fn load<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Loaded<A>, Lo
     .bind(last)
     .fetch_all(pool)
     .await?;
-    for (sequence, payload) in rows {
+    for (sequence, payload, tenant) in rows {
         if sequence != last + 1 {
             return Err(LoadError::Gap { aggregate_type: A::TYPE, aggregate_id: id, missing: last + 1 });
         }
@@ -72,6 +74,7 @@ pub async fn load<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Loaded<A>, Lo
         })?;
         loaded.aggregate.apply(event);
         last = sequence;
+        loaded.tenant_id = Some(TenantId(tenant));
     }
     loaded.sequence = last.cast_unsigned();
     Ok(loaded)

@@ -86,7 +86,7 @@ pub fn encode(names: &Names, event: RecordedEvent) -> Result<BusMessage, CloudEv
     headers.insert("ce-time", event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true));
     headers.insert("ce-dataschema", schema_id(aggregate_type, event_type, &escape(event_version)));
     headers.insert("ce-sequence", format!("{position:020}"));
-    headers.insert("ce-streamsequence", event.sequence);
+    headers.insert("ce-streamsequence", event.sequence.to_string());
     headers.insert("ce-tenant", tenant_id.to_string());
     headers.insert("ce-aggregatetype", aggregate_type.as_str());
     headers.insert("ce-eventtype", event_type.as_str());

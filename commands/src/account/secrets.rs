@@ -1,0 +1,129 @@
+//! What is kept of accounts beside the log: password hash, sealed e-mail address, failed logins, the keys of personal
+//! data.
+//!
+//! Secrets are stored before the event that makes them count. A crash between leaves a row that nobody can log in with.
+
+use chrono::{DateTime, Utc};
+use quotary_domain::{AccountId, Sealed, TenantId};
+use sqlx::PgPool;
+
+use crate::event_log::{CommandError, EventLog};
+use crate::password::{self, Password};
+use crate::refusal::Refusal;
+use crate::use_case::Outcome;
+use crate::vault::{DataKey, Vault, VaultError};
+
+/// The secrets of an account that is about to be created.
+pub(crate) struct NewSecret<'a> {
+    pub(crate) tenant_id: TenantId,
+    pub(crate) account_id: AccountId,
+    pub(crate) email: &'a str,
+    pub(crate) password: Password,
+    pub(crate) must_change_password: bool,
+}
+
+/// Refuses what can't be an e-mail address.
+pub(crate) fn check_email(email: &str) -> Result<(), Refusal> {
+    Refusal::check_text("email", email, 3, 254)?;
+    let fits = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !host.contains('@') && !host.starts_with('.') && !host.ends_with('.')
+    });
+    if fits && !email.contains(char::is_whitespace) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("email", "must be an e-mail address"))
+    }
+}
+
+/// Stores the secrets of a new account.
+pub(crate) async fn store(
+    log: &EventLog,
+    secret: NewSecret<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), CommandError<Refusal>> {
+    check_email(secret.email).map_err(CommandError::Refused)?;
+    let key = data_key(log.pool(), log.vault(), secret.tenant_id, secret.account_id).await?;
+    let email = key.seal("email", secret.email.as_bytes())?;
+    let hash = password::hash(secret.password).await.map_err(|_| VaultError::Random)?;
+    sqlx::query(
+        "insert into account_secrets \
+         (account_id, tenant_id, password_hash, must_change_password, email, sessions_valid_from) \
+         values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(secret.account_id.0)
+    .bind(secret.tenant_id.0)
+    .bind(hash)
+    .bind(secret.must_change_password)
+    .bind(email.0)
+    .bind(now)
+    .execute(log.pool())
+    .await?;
+    Ok(())
+}
+
+/// Takes the secrets of an account away again if it was certainly not created. What can't be taken away now is only an
+/// orphan: no account has its id.
+pub(crate) async fn keep_only_if<T>(log: &EventLog, account_id: AccountId, outcome: &Outcome<T>) {
+    let keep = match outcome {
+        Ok(done) => !done.replayed,
+        Err(error) => matches!(error, CommandError::Unavailable(_)),
+    };
+    if keep {
+        return;
+    }
+    for statement in
+        ["delete from account_secrets where account_id = $1", "delete from data_keys where subject_id = $1"]
+    {
+        if let Err(error) = sqlx::query(statement).bind(account_id.0).execute(log.pool()).await {
+            tracing::warn!(%error, %account_id, "the secrets of an account that was not created could not be removed");
+        }
+    }
+}
+
+/// The data key of a person, made at first use.
+///
+/// # Errors
+/// [`CommandError::Database`] or [`CommandError::Vault`].
+pub(crate) async fn data_key(
+    pool: &PgPool,
+    vault: &Vault,
+    tenant_id: TenantId,
+    subject: AccountId,
+) -> Result<DataKey, CommandError<Refusal>> {
+    let (fresh, wrapped) = vault.new_data_key(tenant_id, &subject.to_string())?;
+    // Whoever comes second gets the first one's key.
+    let kept: (String, bool) = sqlx::query_as(
+        "insert into data_keys as k (tenant_id, subject_id, wrapped_key) values ($1, $2, $3) \
+         on conflict (tenant_id, subject_id) do update set wrapped_key = k.wrapped_key \
+         returning wrapped_key, wrapped_key = $3",
+    )
+    .bind(tenant_id.0)
+    .bind(subject.0)
+    .bind(&wrapped.0)
+    .fetch_one(pool)
+    .await?;
+    match kept {
+        (_, true) => Ok(fresh),
+        (known, false) => Ok(vault.data_key(tenant_id, &subject.to_string(), &Sealed(known))?),
+    }
+}
+
+/// The data key of a person, unless it was erased.
+///
+/// # Errors
+/// [`VaultError::Erased`] (as [`CommandError::Vault`]) if there is none.
+pub async fn known_data_key(
+    pool: &PgPool,
+    vault: &Vault,
+    tenant_id: TenantId,
+    subject: AccountId,
+) -> Result<DataKey, CommandError<Refusal>> {
+    let wrapped: Option<String> =
+        sqlx::query_scalar("select wrapped_key from data_keys where tenant_id = $1 and subject_id = $2")
+            .bind(tenant_id.0)
+            .bind(subject.0)
+            .fetch_optional(pool)
+            .await?;
+    let wrapped = wrapped.ok_or(VaultError::Erased)?;
+    Ok(vault.data_key(tenant_id, &subject.to_string(), &Sealed(wrapped))?)
+}

@@ -1,0 +1,59 @@
+//! Uses a licence on a machine: first use activates and binds, a new machine is bound if there is room (row L4).
+
+use quotary_domain::license::{License, LicenseCommand, Machine};
+use quotary_domain::project::{Project, ProjectError};
+use quotary_domain::{LicenseId, ProjectId};
+
+use super::change::LicenseAfter;
+use crate::context::Context;
+use crate::refusal::Refusal;
+use crate::unit::Plan;
+use crate::use_case::{Commands, Outcome};
+
+impl Commands {
+    /// Uses a licence of the caller's own project on a machine.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the licence is another project's, the project is disabled, or the licence does not allow it.
+    pub async fn use_license(
+        &self,
+        context: &Context,
+        project_id: ProjectId,
+        license_id: LicenseId,
+        machine: Machine,
+    ) -> Outcome<LicenseAfter> {
+        let at = context.now;
+        self.change_client_license(context, project_id, license_id, || LicenseCommand::Use {
+            machine: machine.clone(),
+            at,
+        })
+        .await
+    }
+
+    /// Lets a licence decide on a command of client software of its own project.
+    pub(crate) async fn change_client_license(
+        &self,
+        context: &Context,
+        project_id: ProjectId,
+        license_id: LicenseId,
+        command: impl Fn() -> LicenseCommand + Send + Sync,
+    ) -> Outcome<LicenseAfter> {
+        let mut plan = Plan::new();
+        let license = plan.open::<License>(license_id);
+        let project = plan.open::<Project>(project_id);
+        self.log
+            .execute(context, &plan, |unit| {
+                if unit.get(project).disabled {
+                    return Err(ProjectError::Disabled.into());
+                }
+                let issued_for = unit.get(license).issue.as_ref().map(|issue| issue.project_id);
+                if issued_for != Some(project_id) {
+                    return Err(Refusal::NotFound("license"));
+                }
+                unit.decide(license, command())?;
+                let (license, sequence) = (unit.get(license).clone(), unit.sequence(license));
+                Ok(LicenseAfter { license_id, license, sequence })
+            })
+            .await
+    }
+}

@@ -1,0 +1,6 @@
+//! Use cases of licence batches.
+
+pub mod issue_chunk;
+pub mod issue_history;
+pub mod record_export;
+pub mod request;

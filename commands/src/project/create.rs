@@ -1,0 +1,141 @@
+//! Creates a project with client credentials and a key that signs answers (row P1).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use quotary_domain::project::{Credentials, Project, ProjectCommand, ProjectDetails, SigningKey};
+use quotary_domain::{ApiKeyId, ProjectId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::context::Context;
+use crate::event_log::CommandError;
+use crate::refusal::Refusal;
+use crate::unit::Plan;
+use crate::use_case::{Acting, Commands, Outcome};
+use crate::vault::{Vault, VaultError, random};
+
+/// A project after a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectAfter {
+    /// The project.
+    pub project_id: ProjectId,
+    /// Its state.
+    pub project: Project,
+    /// The sequence of its last event.
+    pub sequence: u64,
+}
+
+/// Credentials as they are handed out, this once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownCredentials {
+    /// The public half.
+    pub api_key_id: ApiKeyId,
+    /// The secret half, in the clear.
+    pub api_secret: String,
+}
+
+/// A created project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectCreated {
+    /// The project.
+    pub after: ProjectAfter,
+    /// Its first credentials.
+    pub credentials: ShownCredentials,
+}
+
+/// What a sealed secret of a client credential is for.
+#[must_use]
+pub fn secret_purpose(api_key_id: &ApiKeyId) -> String {
+    format!("api-secret/{api_key_id}")
+}
+
+/// What the sealed key that signs a project's answers is for.
+#[must_use]
+pub fn signing_purpose(key_id: &str) -> String {
+    format!("signing-key/{key_id}")
+}
+
+impl Commands {
+    /// Creates a project; it starts active.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`] for all but super admins, [`Refusal::Invalid`] for bad values.
+    pub async fn create_project(&self, context: &Context, details: ProjectDetails) -> Outcome<ProjectCreated> {
+        check_details(&details).map_err(CommandError::Refused)?;
+        let project_id = ProjectId(clock::new_id());
+        let (credentials, shown) = new_credentials(self.log.vault(), context.tenant_id)?;
+        let signing_key = new_signing_key(self.log.vault(), context.tenant_id)?;
+        let mut plan = Plan::new();
+        let project = plan.open::<Project>(project_id);
+        let acting = Acting::open(context, &mut plan)?;
+        self.log
+            .execute(context, &plan, |unit| {
+                acting.check_super_admin(unit)?;
+                let (details, credentials) = (details.clone(), credentials.clone());
+                let create = ProjectCommand::Create { details, credentials, signing_key: signing_key.clone() };
+                unit.decide(project, create)?;
+                let after = ProjectAfter {
+                    project_id,
+                    project: unit.get(project).clone(),
+                    sequence: unit.sequence(project),
+                };
+                Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone() })
+            })
+            .await
+    }
+
+    /// Lets a project decide on a command of a super admin.
+    pub(crate) async fn change_project_by(
+        &self,
+        context: &Context,
+        project_id: ProjectId,
+        command: impl Fn() -> ProjectCommand + Send + Sync,
+    ) -> Outcome<ProjectAfter> {
+        let mut plan = Plan::new();
+        let project = plan.open::<Project>(project_id);
+        let acting = Acting::open(context, &mut plan)?;
+        self.log
+            .execute(context, &plan, |unit| {
+                acting.check_super_admin(unit)?;
+                unit.decide(project, command())?;
+                let (project, sequence) = (unit.get(project).clone(), unit.sequence(project));
+                Ok::<_, Refusal>(ProjectAfter { project_id, project, sequence })
+            })
+            .await
+    }
+}
+
+pub(crate) fn check_details(details: &ProjectDetails) -> Result<(), Refusal> {
+    Refusal::check_text("name", &details.name, 1, 100)?;
+    let optional = [
+        ("description", &details.description, 2_000),
+        ("version", &details.version, 50),
+        ("callback_url", &details.callback_url, 2_000),
+    ];
+    for (field, value, max) in optional {
+        if let Some(value) = value {
+            Refusal::check_text(field, value, 0, max)?;
+        }
+    }
+    let is_url = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+    if details.callback_url.as_ref().is_some_and(|url| !is_url(url)) {
+        return Err(Refusal::invalid("callback_url", "must be an http or https URL"));
+    }
+    Ok(())
+}
+
+pub(crate) fn new_credentials(vault: &Vault, tenant: TenantId) -> Result<(Credentials, ShownCredentials), VaultError> {
+    let api_key_id = ApiKeyId(format!("qk_{}", URL_SAFE_NO_PAD.encode(random::<15>()?.as_ref())));
+    let api_secret = format!("qs_{}", URL_SAFE_NO_PAD.encode(random::<32>()?.as_ref()));
+    let sealed = vault.seal(tenant, &secret_purpose(&api_key_id), api_secret.as_bytes())?;
+    let credentials = Credentials { api_key_id: api_key_id.clone(), api_secret: sealed };
+    Ok((credentials, ShownCredentials { api_key_id, api_secret }))
+}
+
+fn new_signing_key(vault: &Vault, tenant: TenantId) -> Result<SigningKey, VaultError> {
+    let seed = random::<32>()?;
+    let key_id = format!("sk_{}", URL_SAFE_NO_PAD.encode(random::<9>()?.as_ref()));
+    let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+    let secret_key = vault.seal(tenant, &signing_purpose(&key_id), seed.as_ref())?;
+    Ok(SigningKey { key_id, public_key: STANDARD.encode(public.as_bytes()), secret_key })
+}

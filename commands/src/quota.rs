@@ -1,0 +1,4 @@
+//! Use cases of quota.
+
+pub mod top_up;
+pub mod transfer;

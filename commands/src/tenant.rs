@@ -1,0 +1,3 @@
+//! Use cases of tenants.
+
+pub mod create;

@@ -1,0 +1,121 @@
+//! The read model of licences, their machines and their batches (rows L1–L7).
+//!
+//! A licence's row equals the aggregate folded from its events. Several events of one licence in a run become one row or
+//! one change; a change of a licence that is not known stops the run.
+
+mod fold;
+mod queries;
+mod write;
+
+use quotary_domain::{Event, RecordedEvent};
+use sqlx::PgConnection;
+
+pub use fold::LicenseRows;
+pub use queries::{
+    BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, by_key_hash, get, keys_of_batch,
+    list, machines,
+};
+
+use crate::projection::Projection;
+
+const TABLES: &str = r#"
+create table licenses (
+    license_id    uuid        primary key,
+    tenant_id     uuid        not null,
+    project_id    uuid        not null,
+    plan_id       uuid        not null,
+    agent_id      uuid        not null,
+    batch_id      uuid        not null,
+    number        bigint      not null,             -- within the batch, in the order of issue, from 1
+    key_hash      text        not null collate "C",
+    key_sealed    text        not null,
+    duration_days bigint,                           -- null is perpetual
+    max_machines  bigint      not null,
+    features      json        not null,
+    issued_at     timestamptz not null,
+    position      bigint      not null,             -- of its issue: the order of lists
+    activated_at  timestamptz,
+    expires_at    timestamptz,
+    in_use        boolean     not null,
+    disabled      boolean     not null,
+    revoked       boolean     not null,
+    extra_days    bigint      not null,
+    unbinds       bigint      not null,
+    sequence      bigint      not null check (sequence > 0)
+) with (fillfactor = 85);                           -- room for the row of the activation on the same page
+create unique index licenses_key_hash on licenses (key_hash);
+create unique index licenses_batch on licenses (batch_id, number);
+create index licenses_tenant on licenses (tenant_id, position);
+create index licenses_project on licenses (project_id, position);
+create index licenses_agent on licenses (agent_id, position);
+create table machines (
+    license_id       uuid        not null,
+    fingerprint_hash text        not null collate "C",
+    tenant_id        uuid        not null,
+    name             text,                          -- sealed
+    bound_at         timestamptz not null,
+    position         bigint      not null,          -- of the binding: the order of lists
+    primary key (license_id, fingerprint_hash)
+);
+create table batches (
+    batch_id     uuid        primary key,
+    tenant_id    uuid        not null,
+    agent_id     uuid        not null,
+    project_id   uuid        not null,
+    plan_id      uuid        not null,
+    count        bigint      not null,
+    total_price  bigint      not null check (total_price >= 0),
+    issued       bigint      not null,
+    status       text        not null check (status in ('issuing', 'completed', 'stopped')),
+    requested_at timestamptz not null,
+    completed_at timestamptz,                       -- when all were issued, or when it was stopped
+    exports      bigint      not null,              -- how often keys were handed out
+    exported     bigint      not null,              -- the most keys handed out at a time
+    position     bigint      not null,
+    sequence     bigint      not null check (sequence > 0),
+    check (issued between 0 and count)
+);
+create index batches_tenant on batches (tenant_id, position);
+create index batches_agent on batches (agent_id, position);
+-- How many licences of a batch have a number.
+create table batch_numbers (
+    batch_id uuid   primary key,
+    last     bigint not null
+);
+"#;
+
+/// The projection `licenses`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Licenses;
+
+impl Projection for Licenses {
+    type Rows = LicenseRows;
+
+    fn name(&self) -> &'static str {
+        "licenses"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn tables(&self) -> &'static str {
+        TABLES
+    }
+
+    fn views(&self) -> &'static [&'static str] {
+        &["licenses", "machines", "batches"]
+    }
+
+    fn fold(&self, rows: &mut LicenseRows, recorded: &RecordedEvent, event: &Event) {
+        match event {
+            Event::License(event) => rows.fold_license(recorded, event),
+            Event::LicenseBatch(event) => rows.fold_batch(recorded, event),
+            _ => {}
+        }
+    }
+
+    async fn write(&self, rows: LicenseRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        write::write(rows, connection).await
+    }
+}

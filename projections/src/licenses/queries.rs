@@ -1,0 +1,284 @@
+//! Questions about licences, machines and batches.
+//!
+//! Every query names the tenant; lists are cut to what the actor may see.
+
+use chrono::{DateTime, Utc};
+use quotary_domain::license::LicenseStatus;
+use quotary_domain::{AccountId, Actor, BatchId, LicenseId, PlanId, ProjectId, Quota, TenantId};
+use sqlx::types::Json;
+use sqlx::{FromRow, PgExecutor, QueryBuilder};
+use uuid::Uuid;
+
+use crate::page::{Page, PageError, PageRequest};
+use crate::visibility::push_visible;
+
+/// A licence.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct LicenseRecord {
+    #[sqlx(try_from = "Uuid")]
+    pub license_id: LicenseId,
+    #[sqlx(try_from = "Uuid")]
+    pub tenant_id: TenantId,
+    #[sqlx(try_from = "Uuid")]
+    pub project_id: ProjectId,
+    #[sqlx(try_from = "Uuid")]
+    pub plan_id: PlanId,
+    #[sqlx(try_from = "Uuid")]
+    pub agent_id: AccountId,
+    #[sqlx(try_from = "Uuid")]
+    pub batch_id: BatchId,
+    /// Within the batch, from 1.
+    pub number: i64,
+    pub key_sealed: String,
+    pub duration_days: Option<i64>,
+    pub max_machines: i64,
+    pub features: Json<Vec<String>>,
+    pub issued_at: DateTime<Utc>,
+    /// Of its issue.
+    pub position: i64,
+    pub activated_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub in_use: bool,
+    pub disabled: bool,
+    pub revoked: bool,
+    pub extra_days: i64,
+    pub unbinds: i64,
+    /// How many machines it is bound to.
+    pub machines: i64,
+    /// For `ETag`.
+    pub sequence: i64,
+}
+
+impl LicenseRecord {
+    /// How the licence stands at `at`; the same rule as `License::status`.
+    #[must_use]
+    pub fn status(&self, at: DateTime<Utc>) -> LicenseStatus {
+        if self.revoked {
+            LicenseStatus::Revoked
+        } else if self.disabled {
+            LicenseStatus::Disabled
+        } else if self.expires_at.is_some_and(|end| end <= at) {
+            LicenseStatus::Expired
+        } else if self.in_use {
+            LicenseStatus::Active
+        } else {
+            LicenseStatus::Unused
+        }
+    }
+}
+
+/// A machine that a licence is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct MachineRecord {
+    pub fingerprint_hash: String,
+    /// Sealed.
+    pub name: Option<String>,
+    pub bound_at: DateTime<Utc>,
+}
+
+/// A batch.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct BatchRecord {
+    #[sqlx(try_from = "Uuid")]
+    pub batch_id: BatchId,
+    #[sqlx(try_from = "Uuid")]
+    pub tenant_id: TenantId,
+    #[sqlx(try_from = "Uuid")]
+    pub agent_id: AccountId,
+    #[sqlx(try_from = "Uuid")]
+    pub project_id: ProjectId,
+    #[sqlx(try_from = "Uuid")]
+    pub plan_id: PlanId,
+    pub count: i64,
+    #[sqlx(try_from = "i64")]
+    pub total_price: Quota,
+    pub issued: i64,
+    /// `issuing`, `completed` or `stopped`.
+    pub status: String,
+    pub requested_at: DateTime<Utc>,
+    /// When all were issued, or when it was stopped.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// How often keys were handed out.
+    pub exports: i64,
+    /// The most keys handed out at a time.
+    pub exported: i64,
+    /// Of its request.
+    pub position: i64,
+    /// For `ETag`.
+    pub sequence: i64,
+}
+
+/// A key of a batch, still encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct SealedKey {
+    pub number: i64,
+    #[sqlx(try_from = "Uuid")]
+    pub license_id: LicenseId,
+    pub key_sealed: String,
+}
+
+/// What a list of licences is narrowed to.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct LicenseFilter {
+    pub project_id: Option<ProjectId>,
+    pub batch_id: Option<BatchId>,
+    pub agent_id: Option<AccountId>,
+    /// At the time of asking.
+    pub status: Option<LicenseStatus>,
+}
+
+const LICENSE_COLUMNS: &str = "select l.license_id, l.tenant_id, l.project_id, l.plan_id, l.agent_id, l.batch_id,
+    l.number, l.key_sealed, l.duration_days, l.max_machines, l.features, l.issued_at, l.position, l.activated_at,
+    l.expires_at, l.in_use, l.disabled, l.revoked, l.extra_days, l.unbinds, l.sequence,
+    (select count(*) from read.machines m where m.license_id = l.license_id) as machines
+    from read.licenses l where ";
+
+/// The licence, if the actor may see it.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn get(
+    database: impl PgExecutor<'_>,
+    actor: &Actor,
+    license_id: LicenseId,
+) -> Result<Option<LicenseRecord>, sqlx::Error> {
+    let mut query = QueryBuilder::new(LICENSE_COLUMNS);
+    push_visible(&mut query, actor, "l");
+    query.push(" and l.license_id = ").push_bind(license_id.0);
+    query.build_query_as().fetch_optional(database).await
+}
+
+/// The licence of a tenant with this keyed hash of its key (base64url, as it stands in events).
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn by_key_hash(
+    database: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    key_hash: &str,
+) -> Result<Option<LicenseRecord>, sqlx::Error> {
+    let mut query = QueryBuilder::new(LICENSE_COLUMNS);
+    query.push("l.tenant_id = ").push_bind(tenant_id.0);
+    query.push(" and l.key_hash = ").push_bind(key_hash);
+    query.build_query_as().fetch_optional(database).await
+}
+
+/// The machines of a licence in the order of binding; the caller has checked that the licence may be seen.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn machines(
+    database: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    license_id: LicenseId,
+) -> Result<Vec<MachineRecord>, sqlx::Error> {
+    let query = "select fingerprint_hash, name, bound_at from read.machines
+                 where tenant_id = $1 and license_id = $2 order by position";
+    sqlx::query_as(query).bind(tenant_id.0).bind(license_id.0).fetch_all(database).await
+}
+
+/// A page of the licences that the actor may see, newest first; their status is that at `now`.
+///
+/// # Errors
+/// [`PageError`] if the cursor is wrong or the read model can't be read.
+pub async fn list(
+    database: impl PgExecutor<'_>,
+    actor: &Actor,
+    filter: &LicenseFilter,
+    now: DateTime<Utc>,
+    page: &PageRequest,
+) -> Result<Page<LicenseRecord>, PageError> {
+    let mut query = QueryBuilder::new(LICENSE_COLUMNS);
+    push_visible(&mut query, actor, "l");
+    if let Some(project_id) = filter.project_id {
+        query.push(" and l.project_id = ").push_bind(project_id.0);
+    }
+    if let Some(batch_id) = filter.batch_id {
+        query.push(" and l.batch_id = ").push_bind(batch_id.0);
+    }
+    if let Some(agent_id) = filter.agent_id {
+        query.push(" and l.agent_id = ").push_bind(agent_id.0);
+    }
+    if let Some(status) = filter.status {
+        // The first condition that holds decides, as in `License::status`.
+        query.push(" and case when l.revoked then 'revoked' when l.disabled then 'disabled' when l.expires_at <= ");
+        query.push_bind(now).push(" then 'expired' when l.in_use then 'active' else 'unused' end = ");
+        query.push_bind(status.as_str());
+    }
+    if let Some(before) = page.after::<i64>()? {
+        query.push(" and l.position < ").push_bind(before);
+    }
+    query.push(" order by l.position desc limit ").push_bind(page.fetch());
+    let rows: Vec<LicenseRecord> = query.build_query_as().fetch_all(database).await?;
+    Ok(page.page(rows, |row| row.position))
+}
+
+const BATCH_COLUMNS: &str = "select b.batch_id, b.tenant_id, b.agent_id, b.project_id, b.plan_id, b.count,
+    b.total_price, b.issued, b.status, b.requested_at, b.completed_at, b.exports, b.exported, b.position, b.sequence
+    from read.batches b where ";
+
+/// The batch, if the actor may see it.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn batch(
+    database: impl PgExecutor<'_>,
+    actor: &Actor,
+    batch_id: BatchId,
+) -> Result<Option<BatchRecord>, sqlx::Error> {
+    let mut query = QueryBuilder::new(BATCH_COLUMNS);
+    push_visible(&mut query, actor, "b");
+    query.push(" and b.batch_id = ").push_bind(batch_id.0);
+    query.build_query_as().fetch_optional(database).await
+}
+
+/// A page of the batches that the actor may see, newest first.
+///
+/// # Errors
+/// [`PageError`] if the cursor is wrong or the read model can't be read.
+pub async fn batches(
+    database: impl PgExecutor<'_>,
+    actor: &Actor,
+    project_id: Option<ProjectId>,
+    page: &PageRequest,
+) -> Result<Page<BatchRecord>, PageError> {
+    let mut query = QueryBuilder::new(BATCH_COLUMNS);
+    push_visible(&mut query, actor, "b");
+    if let Some(project_id) = project_id {
+        query.push(" and b.project_id = ").push_bind(project_id.0);
+    }
+    if let Some(before) = page.after::<i64>()? {
+        query.push(" and b.position < ").push_bind(before);
+    }
+    query.push(" order by b.position desc limit ").push_bind(page.fetch());
+    let rows: Vec<BatchRecord> = query.build_query_as().fetch_all(database).await?;
+    Ok(page.page(rows, |row| row.position))
+}
+
+/// The next `limit` keys of a batch from above `after` on, in the order of issue; for exports. The caller has checked
+/// that the actor owns the batch.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn keys_of_batch(
+    database: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    batch_id: BatchId,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<SealedKey>, sqlx::Error> {
+    let query = "select number, license_id, key_sealed from read.licenses
+                 where tenant_id = $1 and batch_id = $2 and number > $3 order by number limit $4";
+    sqlx::query_as(query)
+        .bind(tenant_id.0)
+        .bind(batch_id.0)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(database)
+        .await
+}
