@@ -1,1 +1,6 @@
-//! root
+//! The parts of the one binary that are its own: configuration, wiring of the crates into processes, the embedded servers,
+//! the import of a vendor's history, the auditor's tools and the measurements.
+
+pub mod bench;
+pub mod database;
+pub mod embedded;

@@ -18,6 +18,7 @@ pub mod quota;
 pub mod refusal;
 pub mod session;
 pub mod snapshot;
+pub mod stock;
 pub mod tenant;
 pub mod unit;
 pub mod use_case;

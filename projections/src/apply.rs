@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::generation::Generation;
 use crate::projection::Projection;
-use crate::source::{EventSource, OpenEvents};
+use crate::source::{OpenEvents, RunSource};
 
 /// After how many events a fold lets others have the thread.
 const YIELD_EVERY: usize = 256;
@@ -32,6 +32,9 @@ pub enum RunError {
     /// The source failed; asking again may help.
     #[error("the event source failed")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The source failed for good.
+    #[error("the event source can't go on")]
+    SourceEnded(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The source left positions out or repeated some.
     #[error("the source gave position {found} where {expected} should come")]
     Gap {
@@ -121,9 +124,9 @@ async fn read_on<P: Projection, O: OpenEvents>(
     max_run: usize,
     sender: &mpsc::Sender<Result<Folded<P::Rows>, RunError>>,
 ) -> Result<(), RunError> {
-    let mut source = events.open(after).await.map_err(|error| RunError::Source(error.into()))?;
+    let mut source = events.open(after).await.map_err(source_error::<O::Source>)?;
     loop {
-        let run = source.next(max_run).await.map_err(|error| RunError::Source(error.into()))?;
+        let run = source.next(max_run).await.map_err(source_error::<O::Source>)?;
         if let Some(folded) = fold(projection, after + 1, &run).await? {
             after = folded.last;
             if sender.send(Ok(folded)).await.is_err() {
@@ -131,6 +134,10 @@ async fn read_on<P: Projection, O: OpenEvents>(
             }
         }
     }
+}
+
+pub(crate) fn source_error<S: RunSource>(error: S::Error) -> RunError {
+    if S::passes(&error) { RunError::Source(error.into()) } else { RunError::SourceEnded(error.into()) }
 }
 
 /// Writes a run into `generation` and moves its checkpoint, in one transaction.

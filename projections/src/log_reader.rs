@@ -38,7 +38,7 @@ pub struct LogReader {
     pool: PgPool,
 }
 
-const COLUMNS: &str = "position, event_id, tenant_id, aggregate_type, aggregate_id, sequence, event_type, \
+pub(crate) const COLUMNS: &str = "position, event_id, tenant_id, aggregate_type, aggregate_id, sequence, event_type, \
                        event_version, payload, metadata, recorded_at";
 
 impl LogReader {
@@ -132,7 +132,7 @@ fn check_dense(numbers: impl Iterator<Item = u64>, after: u64) -> Result<(), Log
     Ok(())
 }
 
-fn recorded_event(row: &PgRow) -> Result<RecordedEvent, LogError> {
+pub(crate) fn recorded_event(row: &PgRow) -> Result<RecordedEvent, LogError> {
     let aggregate_id: &str = row.try_get("aggregate_id")?;
     let aggregate_id = Uuid::parse_str(aggregate_id)
         .map_err(|source| sqlx::Error::ColumnDecode { index: "aggregate_id".to_owned(), source: source.into() })?;

@@ -27,17 +27,6 @@ impl std::str::FromStr for Moment {
     }
 }
 
-impl Moment {
-    /// The two bounds as SQL parameters, of which one is null.
-    #[must_use]
-    pub(crate) fn bounds(self) -> (Option<i64>, Option<DateTime<Utc>>) {
-        match self {
-            Self::Position(position) => (Some(position.cast_signed()), None),
-            Self::Time(time) => (None, Some(time)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

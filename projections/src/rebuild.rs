@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use sqlx::{Executor as _, PgPool};
 
-use crate::apply::{self, Folded, ReadAhead, RunError, WriteError};
+use crate::apply::{self, Folded, ReadAhead, RunError, WriteError, source_error};
 use crate::generation::{self, Generation, GenerationError, GenerationState, Leftover};
 use crate::projection::Projection;
-use crate::source::{EventSource, OpenEvents};
+use crate::source::{OpenEvents, RunSource as _};
 
 /// Events in one transaction of a build.
 const BUILD_RUN: usize = 20_000;
@@ -186,12 +186,11 @@ async fn collect<P: Projection, O: OpenEvents>(
     if goal <= after {
         return Ok(None);
     }
-    let source_error = |error: <O::Source as EventSource>::Error| RunError::Source(error.into());
-    let mut source = events.open(after).await.map_err(source_error)?;
+    let mut source = events.open(after).await.map_err(source_error::<O::Source>)?;
     let mut run = Vec::new();
     while (run.len() as u64) < goal - after {
         let missing = goal - after - run.len() as u64;
-        run.extend(source.next(usize::try_from(missing).unwrap_or(usize::MAX)).await.map_err(source_error)?);
+        run.extend(source.next(usize::try_from(missing).unwrap_or(usize::MAX)).await.map_err(source_error::<O::Source>)?);
     }
     apply::fold(projection, after + 1, &run).await
 }

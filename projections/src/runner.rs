@@ -14,11 +14,12 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, ReadAhead, RunError, WriteError};
+use crate::apply::{self, ReadAhead, WriteError};
+pub use crate::apply::RunError;
 use crate::generation::{self, Generation, GenerationError, Leftover};
 use crate::projection::Projection;
 use crate::rebuild::{RebuildError, rebuild};
-use crate::source::OpenEvents;
+use crate::source::{OpenEvents, database_passes};
 use crate::wait::Checkpoints;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -309,7 +310,7 @@ fn passes(error: &RunnerError) -> bool {
             | RebuildError::Run(RunError::Source(_)) => true,
             RebuildError::Database(source) => database_passes(source),
             RebuildError::Generation(source) => generation_passes(source),
-            RebuildError::Run(RunError::Gap { .. } | RunError::Decode(_) | RunError::Reader) => false,
+            RebuildError::Run(_) => false,
         },
         RunnerError::Superseded { .. } | RunnerError::Task(_) => false,
     }
@@ -317,17 +318,6 @@ fn passes(error: &RunnerError) -> bool {
 
 fn generation_passes(error: &GenerationError) -> bool {
     matches!(error, GenerationError::Database(source) if database_passes(source))
-}
-
-/// Connections that break, and the SQLSTATE classes of a server that is away, busy, full or asked to try again.
-fn database_passes(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => true,
-        sqlx::Error::Database(refusal) => {
-            refusal.code().is_some_and(|code| ["08", "25", "40", "53", "55", "57", "58"].contains(&&code[..2]))
-        }
-        _ => false,
-    }
 }
 
 /// An error with its causes on one line.

@@ -8,27 +8,31 @@ use std::time::Duration;
 
 use quotary_domain::RecordedEvent;
 
+use crate::feed::{self, EventFeed, FeedError};
 use crate::log_reader::{LogError, LogReader};
 
 /// Events in log order, from the position that it was opened at.
-pub trait EventSource: Send + 'static {
+pub trait RunSource: Send + 'static {
     /// Why events can't be had.
     type Error: Error + Send + Sync + 'static;
 
     /// The next 1 to `max` events; waits when there are none yet.
     fn next(&mut self, max: usize) -> impl Future<Output = Result<Vec<RecordedEvent>, Self::Error>> + Send;
+
+    /// Whether opening the source again can help.
+    fn passes(error: &Self::Error) -> bool;
 }
 
 /// Something that can be read from any position on.
 pub trait OpenEvents: Send + Sync + 'static {
     /// What it opens.
-    type Source: EventSource;
+    type Source: RunSource;
 
     /// The events after position `after`.
     fn open(
         &self,
         after: u64,
-    ) -> impl Future<Output = Result<Self::Source, <Self::Source as EventSource>::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Source, <Self::Source as RunSource>::Error>> + Send;
 }
 
 /// The log itself as a source: reads runs and asks again while there is nothing new.
@@ -41,7 +45,7 @@ pub struct LogTail {
 /// How long a source that reached the end of the log waits before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-impl EventSource for LogTail {
+impl RunSource for LogTail {
     type Error = LogError;
 
     async fn next(&mut self, max: usize) -> Result<Vec<RecordedEvent>, LogError> {
@@ -54,6 +58,10 @@ impl EventSource for LogTail {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
+
+    fn passes(error: &LogError) -> bool {
+        log_passes(error)
+    }
 }
 
 impl OpenEvents for LogReader {
@@ -61,5 +69,55 @@ impl OpenEvents for LogReader {
 
     async fn open(&self, after: u64) -> Result<LogTail, LogError> {
         Ok(LogTail { log: self.clone(), position: after })
+    }
+}
+
+impl RunSource for EventFeed {
+    type Error = FeedError;
+
+    async fn next(&mut self, max: usize) -> Result<Vec<RecordedEvent>, FeedError> {
+        loop {
+            // Empty runs are signs of life, for readers that need to know how current they are.
+            let run = EventFeed::next(self, max).await?;
+            if !run.events.is_empty() {
+                return Ok(run.events);
+            }
+        }
+    }
+
+    fn passes(error: &FeedError) -> bool {
+        match error {
+            FeedError::Stopped | FeedError::TooSlow(_) | FeedError::BrokenOff(_) => true,
+            FeedError::Log(error) => log_passes(error),
+            // What this read model contains is no longer in the log: only a rebuild makes it right.
+            FeedError::WentBack { .. } => false,
+        }
+    }
+}
+
+impl OpenEvents for feed::EventSource {
+    type Source = EventFeed;
+
+    async fn open(&self, after: u64) -> Result<EventFeed, FeedError> {
+        Ok(self.feed(after))
+    }
+}
+
+fn log_passes(error: &LogError) -> bool {
+    match error {
+        LogError::Database(error) => database_passes(error),
+        LogError::Gap { .. } | LogError::Negative(_) => false,
+    }
+}
+
+/// Whether asking the database again can help: connections that break, and the SQLSTATE classes of a server that is away,
+/// busy, full or asks to try again.
+pub(crate) fn database_passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(refusal) => {
+            refusal.code().is_some_and(|code| ["08", "25", "40", "53", "55", "57", "58"].iter().any(|c| code.starts_with(c)))
+        }
+        _ => false,
     }
 }

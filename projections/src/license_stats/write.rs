@@ -266,7 +266,7 @@ async fn add_cohorts(
     let (subjects, days): (Vec<Subject>, Vec<NaiveDate>) = keys.into_iter().unzip();
     let [tenants, projects, plans, agents] = columns(&subjects);
     let count = |of: fn(&CohortCounts) -> i64| -> Vec<i64> { counts.iter().map(of).collect() };
-    // A cohort of an earlier run has a row, so what is inserted meets the table's checks only in sum.
+    // A merge, because an upsert would hold what is added, not the sum, against the checks of the table.
     let query = "
         merge into license_cohorts c
         using unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::date[],

@@ -124,9 +124,9 @@ impl<'a> Term<'a> {
 /// Connects and waits for the lock. A connection that breaks, breaks the lock; the time-outs make a dead one break.
 async fn lock(relay: &Relay) -> Result<PgConnection, sqlx::Error> {
     let mut connection = PgConnection::connect_with(&relay.pool.connect_options()).await?;
-    sqlx::raw_sql("set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3")
-        .execute(&mut connection)
-        .await?;
+    for setting in ["tcp_keepalives_idle = 5", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"] {
+        sqlx::query(&format!("set {setting}")).execute(&mut connection).await?;
+    }
     loop {
         let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))")
             .bind(relay.names.relay_lock())

@@ -1,0 +1,226 @@
+//! The start of the index from the read models.
+//!
+//! Everything is read in one snapshot together with the checkpoints, so the feed can go on right behind it; events that
+//! are delivered again are known by their sequence.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use quotary_domain::license::LicenseTerms;
+use quotary_domain::project::{Credentials, Plan, SigningKey};
+use quotary_domain::{ApiKeyId, LicenseId, PlanId, ProjectId, Quota, QuotaError, Sealed};
+use sqlx::{Connection, FromRow, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::entry::{Columns, Entry};
+use super::index::{LicenseIndex, Offer};
+use super::prefix::HashPrefix;
+use super::project::ProjectEntry;
+use crate::generation::{self, GenerationError};
+
+/// What was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The feed goes on after this position.
+    pub position: u64,
+    /// How many licences.
+    pub licenses: usize,
+    /// How many projects.
+    pub projects: usize,
+}
+
+/// Why the index can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The read models can't be read.
+    #[error("the read models can't be read")]
+    Database(#[from] sqlx::Error),
+    /// No generation serves.
+    #[error("the read models' checkpoints can't be read")]
+    Generation(#[from] GenerationError),
+    /// A read model holds something that no event can have led to.
+    #[error("the features of a licence or plan are no list of texts")]
+    Features(#[from] serde_json::Error),
+    /// A price out of its limits.
+    #[error("the price of a plan is no amount of quota")]
+    Price(#[from] QuotaError),
+    /// The read models disagree.
+    #[error("the read model has machines of the unknown licence {0}")]
+    UnknownLicense(LicenseId),
+}
+
+#[derive(FromRow)]
+struct LicenseRow {
+    license_id: Uuid,
+    project_id: Uuid,
+    plan_id: Uuid,
+    duration_days: Option<i64>,
+    max_machines: i64,
+    features: String,
+    key_hash: String,
+    activated_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    in_use: bool,
+    disabled: bool,
+    revoked: bool,
+    sequence: i64,
+}
+
+#[derive(FromRow)]
+struct ProjectRow {
+    project_id: Uuid,
+    tenant_id: Uuid,
+    disabled: bool,
+    api_key_id: String,
+    api_secret: String,
+    previous_api_key_id: Option<String>,
+    previous_api_secret: Option<String>,
+    previous_until: Option<DateTime<Utc>>,
+    signing_key_id: String,
+    signing_public_key: String,
+    signing_secret_key: String,
+    sequence: i64,
+}
+
+impl LicenseIndex {
+    /// Fills the index from the read models `licenses` and `projects`; what it knows already and better stays.
+    ///
+    /// The feed must not run meanwhile. The index is trusted only after the feed has caught up from [`Loaded::position`].
+    ///
+    /// # Errors
+    /// [`LoadError`] if the read models can't be read or hold nonsense.
+    pub async fn load(&self, pool: &PgPool) -> Result<Loaded, LoadError> {
+        let mut connection = pool.acquire().await?;
+        let mut snapshot =
+            connection.begin_with("begin transaction isolation level repeatable read read only").await?;
+        let mut position = u64::MAX;
+        for name in ["licenses", "projects"] {
+            let serving = generation::serving(&mut snapshot, name).await?;
+            // Without a read model the feed must begin at the beginning.
+            position = position.min(serving.map_or(0, |generation| generation.checkpoint));
+        }
+        if position > 0 {
+            self.load_projects(&mut snapshot).await?;
+            self.load_licenses(&mut snapshot).await?;
+            self.load_machines(&mut snapshot).await?;
+        }
+        snapshot.commit().await?;
+        Ok(Loaded { position, licenses: self.len(), projects: self.projects.len() })
+    }
+
+    async fn load_projects(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
+        let mut plans: BTreeMap<Uuid, BTreeMap<PlanId, Plan>> = BTreeMap::new();
+        let select = "select project_id, plan_id, name, duration_days::bigint, max_machines::bigint, unit_price,
+                             features::text from read.plans";
+        let mut rows = sqlx::query_as::<_, (Uuid, Uuid, String, Option<i64>, i64, i64, String)>(select).fetch(&mut *snapshot);
+        while let Some((project, plan, name, days, machines, price, features)) = rows.try_next().await? {
+            let terms = terms(days, machines, &features)?;
+            let plan_of = Plan { name, unit_price: Quota::new(price)?, terms };
+            plans.entry(project).or_default().insert(plan.into(), plan_of);
+        }
+        drop(rows);
+        let select = "select project_id, tenant_id, disabled, api_key_id, api_secret, previous_api_key_id,
+                             previous_api_secret, previous_until, signing_key_id, signing_public_key,
+                             signing_secret_key, sequence from read.projects";
+        let mut rows = sqlx::query_as::<_, ProjectRow>(select).fetch(snapshot);
+        while let Some(row) = rows.try_next().await? {
+            let plans = plans.remove(&row.project_id).unwrap_or_default();
+            self.projects.take(row.entry(plans));
+        }
+        Ok(())
+    }
+
+    async fn load_licenses(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
+        let select = "select license_id, project_id, plan_id, duration_days, max_machines, features::text as features,
+                             key_hash, activated_at, expires_at, in_use, disabled, revoked, sequence
+                      from read.licenses";
+        let mut rows = sqlx::query_as::<_, LicenseRow>(select).fetch(snapshot);
+        // Licences stand in the table by batch, so most have the offer of the one before.
+        let mut last: Option<(LicenseRow, u32)> = None;
+        while let Some(row) = rows.try_next().await? {
+            let offer = match &last {
+                Some((before, number)) if before.has_offer_of(&row) => *number,
+                _ => {
+                    let terms = terms(row.duration_days, row.max_machines, &row.features)?;
+                    self.offer_number(Offer::new(row.project_id.into(), row.plan_id.into(), &terms))
+                }
+            };
+            self.licenses.insert(row.entry(offer));
+            last = Some((row, offer));
+        }
+        Ok(())
+    }
+
+    async fn load_machines(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
+        // The sequence tells whether the entry is the one loaded, or a newer one of a command meanwhile.
+        let select = "select m.license_id, m.fingerprint_hash, l.sequence from read.machines m
+                      join read.licenses l using (license_id)";
+        let mut rows = sqlx::query_as::<_, (Uuid, String, i64)>(select).fetch(snapshot);
+        while let Some((license, fingerprint_hash, sequence)) = rows.try_next().await? {
+            let machine = HashPrefix::of_text(&fingerprint_hash);
+            let known = self.licenses.change(license.into(), |entry| {
+                if entry.sequence() == sequence.cast_unsigned() && !entry.is_bound_to(machine) {
+                    entry.load_machine(machine);
+                }
+            });
+            known.ok_or(LoadError::UnknownLicense(license.into()))?;
+        }
+        Ok(())
+    }
+}
+
+impl LicenseRow {
+    fn has_offer_of(&self, other: &Self) -> bool {
+        self.plan_id == other.plan_id
+            && self.project_id == other.project_id
+            && self.duration_days == other.duration_days
+            && self.max_machines == other.max_machines
+            && self.features == other.features
+    }
+
+    fn entry(&self, offer: u32) -> Entry {
+        let columns = Columns {
+            sequence: self.sequence.cast_unsigned(),
+            activated_at: self.activated_at,
+            expires_at: self.expires_at,
+            in_use: self.in_use,
+            disabled: self.disabled,
+            revoked: self.revoked,
+        };
+        Entry::of_columns(HashPrefix::of_text(&self.key_hash), self.license_id.into(), offer, &columns)
+    }
+}
+
+impl ProjectRow {
+    fn entry(self, plans: BTreeMap<PlanId, Plan>) -> ProjectEntry {
+        let credentials = |id, secret| Credentials { api_key_id: ApiKeyId(id), api_secret: Sealed(secret) };
+        let previous = match (self.previous_api_key_id, self.previous_api_secret, self.previous_until) {
+            (Some(id), Some(secret), Some(until)) => Some((credentials(id, secret), until)),
+            _ => None,
+        };
+        ProjectEntry {
+            project_id: ProjectId(self.project_id),
+            tenant_id: self.tenant_id.into(),
+            disabled: self.disabled,
+            plans,
+            credentials: Some(credentials(self.api_key_id, self.api_secret)),
+            previous_credentials: previous,
+            signing_key: Some(SigningKey {
+                key_id: self.signing_key_id,
+                public_key: self.signing_public_key,
+                secret_key: Sealed(self.signing_secret_key),
+            }),
+            sequence: self.sequence.cast_unsigned(),
+            doubtful: false,
+        }
+    }
+}
+
+fn terms(days: Option<i64>, machines: i64, features: &str) -> Result<LicenseTerms, serde_json::Error> {
+    Ok(LicenseTerms {
+        duration_days: days.and_then(|days| u32::try_from(days).ok()),
+        max_machines: u32::try_from(machines).unwrap_or_default(),
+        features: serde_json::from_str(features)?,
+    })
+}
