@@ -1,6 +1,9 @@
 //! The parts of the one binary that are its own: configuration, wiring of the crates into processes, the embedded servers,
 //! the import of a vendor's history, the auditor's tools and the measurements.
 
+pub mod audit;
 pub mod bench;
+pub mod config;
 pub mod database;
 pub mod embedded;
+pub mod import;

@@ -116,11 +116,17 @@ pub struct Locked<A> {
     pub poison: Poison,
 }
 
-/// Locks an aggregate, reading it from the log if it is not cached.
+/// Locks an aggregate, reading it from the log if it is not cached. One that is `presumed_new` (its id was just made) is
+/// not read: if it does exist, the append is refused and the next attempt reads it.
 ///
 /// # Errors
 /// [`LoadError`] if it has to be read and can't be.
-pub async fn lock<A: Stored>(caches: &Caches, pool: &PgPool, id: Uuid) -> Result<Locked<A>, LoadError> {
+pub async fn lock<A: Stored>(
+    caches: &Caches,
+    pool: &PgPool,
+    id: Uuid,
+    presumed_new: bool,
+) -> Result<Locked<A>, LoadError> {
     loop {
         let slot = A::slots(caches).get_with(id, Arc::default);
         let mut held = slot.held.clone().lock_owned().await;
@@ -130,6 +136,9 @@ pub async fn lock<A: Stored>(caches: &Caches, pool: &PgPool, id: Uuid) -> Result
             continue;
         }
         match held.as_mut() {
+            None if presumed_new => {
+                *held = Some(Held { aggregate: A::default(), sequence: 0, tenant_id: None, pending: None });
+            }
             None => {
                 let Loaded { aggregate, sequence, tenant_id } = load::<A>(pool, id).await?;
                 *held = Some(Held { aggregate, sequence, tenant_id, pending: None });

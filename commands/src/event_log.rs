@@ -141,8 +141,8 @@ impl EventLog {
         E: std::error::Error + Send + 'static,
     {
         let metadata = serde_json::to_string(&context.metadata()).expect("metadata are plain strings");
-        for _ in 0..MAX_ATTEMPTS {
-            let mut unit = Unit::open(self, plan).await?;
+        for attempt in 0..MAX_ATTEMPTS {
+            let mut unit = Unit::open(self, plan, attempt == 0).await?;
             if unit.strays_from(context.tenant_id) {
                 return Err(CommandError::OtherTenant);
             }
@@ -211,7 +211,7 @@ impl EventLog {
     ) -> Result<Option<(A, u64)>, LoadError> {
         let id = id.into();
         loop {
-            let locked = lock::<A>(&self.caches, &self.pool, id).await?;
+            let locked = lock::<A>(&self.caches, &self.pool, id, false).await?;
             let Some(held) = locked.held.as_ref() else { continue };
             if held.tenant_id != Some(tenant_id) {
                 return Ok(None);
@@ -235,7 +235,8 @@ impl EventLog {
         context: &Context,
         unit: Unit,
     ) -> Result<Unwritten<T>, CommandError<E>> {
-        if !unit.seen_is_durable().await {
+        // What was only presumed can't refuse anything.
+        if unit.distrust_presumed() || !unit.seen_is_durable().await {
             return Ok(Unwritten::Void);
         }
         Ok(self.replay(context).await?.map_or(Unwritten::Stands, Unwritten::Replay))

@@ -46,10 +46,18 @@ impl Plan {
     /// Asks for an aggregate. The first one asked for is the one that `If-Match` speaks of. Asking twice for the same
     /// gives the same handle.
     pub fn open<A: Stored>(&mut self, id: impl Into<Uuid>) -> Handle<A> {
-        let id = id.into();
+        self.add(id.into(), false)
+    }
+
+    /// Like [`Plan::open`], for an id that was just made: it is not looked up in the log first.
+    pub fn open_new<A: Stored>(&mut self, id: impl Into<Uuid>) -> Handle<A> {
+        self.add(id.into(), true)
+    }
+
+    fn add<A: Stored>(&mut self, id: Uuid, presumed_new: bool) -> Handle<A> {
         let known = self.streams.iter().position(|stream| stream.key() == (A::TYPE, id));
         let index = known.unwrap_or_else(|| {
-            self.streams.push(Box::new(Of::<A> { id, aggregate: PhantomData }));
+            self.streams.push(Box::new(Of::<A> { id, presumed_new, aggregate: PhantomData }));
             self.streams.len() - 1
         });
         Handle { index, aggregate: PhantomData }
@@ -58,11 +66,12 @@ impl Plan {
 
 trait Open: Send + Sync {
     fn key(&self) -> (&'static str, Uuid);
-    fn open<'a>(&'a self, log: &'a EventLog) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>>;
+    fn open<'a>(&'a self, log: &'a EventLog, first_attempt: bool) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>>;
 }
 
 struct Of<A> {
     id: Uuid,
+    presumed_new: bool,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -71,10 +80,12 @@ impl<A: Stored> Open for Of<A> {
         (A::TYPE, self.id)
     }
 
-    fn open<'a>(&'a self, log: &'a EventLog) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>> {
+    fn open<'a>(&'a self, log: &'a EventLog, first_attempt: bool) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>> {
         Box::pin(async move {
-            let Locked { held, poison } = lock::<A>(log.caches(), log.pool(), self.id).await?;
-            Ok(Box::new(Cached { id: self.id, held, poison, changed: None, added: 0 }) as Box<dyn Opened>)
+            let presumed_new = self.presumed_new && first_attempt;
+            let Locked { held, poison } = lock::<A>(log.caches(), log.pool(), self.id, presumed_new).await?;
+            let cached = Cached { id: self.id, held, poison, presumed_new, changed: None, added: 0 };
+            Ok(Box::new(cached) as Box<dyn Opened>)
         })
     }
 }
@@ -82,6 +93,8 @@ impl<A: Stored> Open for Of<A> {
 /// An opened aggregate, whatever its type.
 trait Opened: Any + Send {
     fn tenant_id(&self) -> Option<TenantId>;
+    /// Whether its state was presumed and not read; it is read next time then.
+    fn distrust(&self) -> bool;
     fn check(&self) -> StreamCheck;
     fn pending(&self) -> Option<Ticket>;
     /// Keeps the decided state as tentative; returns what to do once it is durable.
@@ -95,6 +108,7 @@ struct Cached<A: Stored> {
     id: Uuid,
     held: tokio::sync::OwnedMutexGuard<Option<Held<A>>>,
     poison: Poison,
+    presumed_new: bool,
     changed: Option<A>,
     added: u64,
 }
@@ -112,6 +126,13 @@ impl<A: Stored> Cached<A> {
 impl<A: Stored> Opened for Cached<A> {
     fn tenant_id(&self) -> Option<TenantId> {
         self.base().tenant_id
+    }
+
+    fn distrust(&self) -> bool {
+        if self.presumed_new {
+            self.poison.set();
+        }
+        self.presumed_new
     }
 
     fn check(&self) -> StreamCheck {
@@ -163,12 +184,12 @@ pub(crate) type AfterCommit = Vec<Box<dyn FnOnce(&EventLog) + Send>>;
 impl Unit {
     /// Opens the plan's aggregates, locking them in the order of their type and id, so that two units never wait for
     /// each other.
-    pub(crate) async fn open(log: &EventLog, plan: &Plan) -> Result<Self, LoadError> {
+    pub(crate) async fn open(log: &EventLog, plan: &Plan, first_attempt: bool) -> Result<Self, LoadError> {
         let mut order: Vec<usize> = (0..plan.streams.len()).collect();
         order.sort_by_key(|index| plan.streams[*index].key());
         let mut opened: Vec<Option<Box<dyn Opened>>> = plan.streams.iter().map(|_| None).collect();
         for index in order {
-            opened[index] = Some(plan.streams[index].open(log).await?);
+            opened[index] = Some(plan.streams[index].open(log, first_attempt).await?);
         }
         let opened = opened.into_iter().flatten().collect();
         Ok(Self { opened, begun: Vec::new(), events: Vec::new(), claims: Vec::new() })
@@ -248,6 +269,11 @@ impl Unit {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.claims.is_empty()
+    }
+
+    /// Makes the next attempt read what this one presumed to be new; false if nothing was presumed.
+    pub(crate) fn distrust_presumed(&self) -> bool {
+        self.opened.iter().fold(false, |any, opened| opened.distrust() | any)
     }
 
     /// Gives up the locks and waits until what was seen is durable; false if it turned out not to be.

@@ -11,7 +11,7 @@ use sqlx::{Executor as _, PgConnection, PgPool, Row};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::generation::Generation;
+use crate::generation::{self, Generation};
 use crate::projection::Projection;
 use crate::source::{OpenEvents, RunSource};
 
@@ -144,14 +144,14 @@ pub(crate) fn source_error<S: RunSource>(error: S::Error) -> RunError {
 pub(crate) async fn write<P: Projection>(
     pool: &PgPool,
     projection: &P,
-    generation: &Generation,
+    into: &Generation,
     run: Folded<P::Rows>,
 ) -> Result<(), WriteError> {
-    let mut transaction = pool.begin().await?;
-    if lock(&mut transaction, generation).await? != Some(run.first - 1) {
+    let mut transaction = generation::begin(pool).await?;
+    if lock(&mut transaction, into).await? != Some(run.first - 1) {
         return Err(WriteError::Overtaken);
     }
-    write_locked(&mut transaction, projection, generation, run).await?;
+    write_locked(&mut transaction, projection, into, run).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -179,7 +179,7 @@ pub(crate) async fn write_locked<P: Projection>(
     // Without waiting for the disk: a crash may lose the last runs, but rows and checkpoint together, and the log has
     // them all.
     connection.execute(format!(
-        "set local role quotary_projector; set local search_path to {}; set local synchronous_commit to off",
+        "set local search_path to {}; set local synchronous_commit to off",
         generation.schema()
     ).as_str())
     .await?;

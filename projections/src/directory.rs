@@ -93,7 +93,10 @@ pub struct Directory {
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directory").field("accounts", &self.len()).field("freshness", &self.freshness).finish()
+        f.debug_struct("Directory")
+            .field("accounts", &self.len())
+            .field("freshness", &self.freshness)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,9 +149,7 @@ impl Directory {
     /// Takes over the state of an account after a command of this process, or as read from the log, if it is newer.
     pub fn observe(&self, tenant_id: TenantId, account_id: AccountId, state: &Account, sequence: u64) -> Effect {
         match &state.profile {
-            Some(profile) => {
-                self.take(DirectoryEntry::new(tenant_id, account_id, profile, state.disabled, sequence))
-            }
+            Some(profile) => self.take(DirectoryEntry::new(tenant_id, account_id, profile, state.disabled, sequence)),
             None => Effect::Unrelated,
         }
     }
@@ -173,8 +174,7 @@ impl Directory {
     /// [`DirectoryError`] if the read model can't be read or holds nonsense.
     pub async fn load(&self, pool: &PgPool) -> Result<u64, DirectoryError> {
         let mut connection = pool.acquire().await?;
-        let mut snapshot =
-            connection.begin_with("begin transaction isolation level repeatable read read only").await?;
+        let mut snapshot = connection.begin_with("begin transaction isolation level repeatable read read only").await?;
         // Without a read model the feed must begin at the beginning.
         let Some(serving) = generation::serving(&mut snapshot, "accounts").await? else { return Ok(0) };
         let select = "select account_id, tenant_id, username, role, ancestors, disabled, sequence from read.accounts";

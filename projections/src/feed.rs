@@ -278,9 +278,11 @@ impl EventFeed {
         let signal = &mut self.source.signal;
         tokio::select! {
             biased;
-            event = next_of(self.tail.as_mut()) => Ok(match event {
-                Some(event) => self.accept(event, max),
-                None => { self.close_tail(); None }
+            event = next_of(self.tail.as_mut()) => Ok(if let Some(event) = event {
+                self.accept(event, max)
+            } else {
+                self.close_tail();
+                None
             }),
             () = signal.beyond(position), if fill_at.is_none() => { self.expect_more(); Ok(None) }
             () = tokio::time::sleep_until(fill_at.unwrap_or(ask_at).min(ask_at)) => Ok(None),

@@ -5,7 +5,7 @@
 //! one transaction; a generation's rows are written only together with its checkpoint. The role `quotary_projector` owns
 //! the schemas, the tables and the views; `quotary_service` can only read.
 
-use sqlx::{Executor as _, PgConnection, PgPool, Row};
+use sqlx::{Executor as _, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use crate::projection::Projection;
 
@@ -113,7 +113,7 @@ pub async fn ensure<P: Projection>(pool: &PgPool, projection: &P) -> Result<Gene
     if let Some(serving) = serving(&mut *pool.acquire().await?, projection.name()).await? {
         return Ok(serving);
     }
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     lock_name(&mut transaction, projection.name()).await?;
     if let Some(made_meanwhile) = serving(&mut transaction, projection.name()).await? {
         return Ok(made_meanwhile);
@@ -154,7 +154,7 @@ pub(crate) async fn building<P: Projection>(
     leftover: Leftover,
 ) -> Result<Generation, GenerationError> {
     drop_unused(pool, projection, leftover).await?;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     lock_name(&mut transaction, projection.name()).await?;
     let row = sqlx::query(&format!(
         "select {COLUMNS} from public.projections where name = $1 and state = 'building' order by generation limit 1"
@@ -194,7 +194,7 @@ pub(crate) async fn drop_unused<P: Projection>(
 
 /// Drops a generation that does not serve, its tables and its row in one step.
 async fn drop_generation(pool: &PgPool, generation: &Generation) -> Result<(), GenerationError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = begin(pool).await?;
     lock_name(&mut transaction, &generation.name).await?;
     let gone = sqlx::query("delete from public.projections where name = $1 and generation = $2 and state <> 'serving'")
         .bind(&generation.name)
@@ -202,7 +202,6 @@ async fn drop_generation(pool: &PgPool, generation: &Generation) -> Result<(), G
         .execute(&mut *transaction)
         .await?;
     if gone.rows_affected() == 1 {
-        become_projector(&mut transaction).await?;
         transaction.execute(format!("drop schema if exists {} cascade", generation.schema()).as_str())
             .await?;
     }
@@ -237,7 +236,6 @@ async fn create<P: Projection>(connection: &mut PgConnection, projection: &P) ->
         state: GenerationState::Building,
     };
     let schema = made.schema();
-    become_projector(connection).await?;
     connection.execute(format!(
         "create schema {schema}; set local search_path to {schema}; {tables};
          grant usage on schema {schema} to quotary_service;
@@ -256,7 +254,6 @@ pub(crate) async fn point_views<P: Projection>(
     projection: &P,
     generation: &Generation,
 ) -> Result<(), GenerationError> {
-    become_projector(connection).await?;
     let schema = generation.schema();
     for view in projection.views() {
         connection.execute(format!(
@@ -296,8 +293,9 @@ async fn lock_name(connection: &mut PgConnection, name: &str) -> Result<(), sqlx
     Ok(())
 }
 
-/// Takes the role that owns the read models, for the rest of the transaction.
-async fn become_projector(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute("set local role quotary_projector").await?;
-    Ok(())
+/// A transaction under the role that owns the read models.
+pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    transaction.execute("set local role quotary_projector").await?;
+    Ok(transaction)
 }

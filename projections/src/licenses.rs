@@ -12,8 +12,8 @@ use sqlx::PgConnection;
 
 pub use fold::LicenseRows;
 pub use queries::{
-    BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, by_key_hash, get, keys_of_batch,
-    list, machines,
+    BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, by_key_hash, get,
+    keys_of_batch, list, machines,
 };
 
 use crate::projection::Projection;
@@ -42,8 +42,9 @@ create table licenses (
     extra_days    bigint      not null,
     unbinds       bigint      not null,
     sequence      bigint      not null check (sequence > 0)
-) with (fillfactor = 85);                           -- room for the row of the activation on the same page
-create unique index licenses_key_hash on licenses (key_hash);
+) with (fillfactor = 50);                           -- an activation rewrites the row: on its page, no index changes
+-- Hashes are random: a B-tree of them costs more than all other indexes together. Keys are unique by their making.
+create index licenses_key_hash on licenses using hash (key_hash);
 create unique index licenses_batch on licenses (batch_id, number);
 create index licenses_tenant on licenses (tenant_id, position);
 create index licenses_project on licenses (project_id, position);
@@ -55,7 +56,7 @@ create table machines (
     name             text,                          -- sealed
     bound_at         timestamptz not null,
     position         bigint      not null,          -- of the binding: the order of lists
-    primary key (license_id, fingerprint_hash)
+    primary key (license_id, position)              -- narrower than the hash; a licence has few machines
 );
 create table batches (
     batch_id     uuid        primary key,

@@ -72,14 +72,10 @@ impl LogReader {
     /// # Errors
     /// [`LogError`] if the log can't be read or the stream has a gap.
     pub async fn stream(&self, aggregate_type: &str, aggregate_id: Uuid) -> Result<Vec<RecordedEvent>, LogError> {
-        let query = format!(
-            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence"
-        );
-        let rows = sqlx::query(&query)
-            .bind(aggregate_type)
-            .bind(aggregate_id.to_string())
-            .fetch_all(&self.pool)
-            .await?;
+        let query =
+            format!("select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 order by sequence");
+        let rows =
+            sqlx::query(&query).bind(aggregate_type).bind(aggregate_id.to_string()).fetch_all(&self.pool).await?;
         let events = rows.iter().map(recorded_event).collect::<Result<Vec<_>, _>>()?;
         check_dense(events.iter().map(|event| event.sequence), 0)?;
         Ok(events)

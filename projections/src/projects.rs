@@ -180,8 +180,7 @@ impl ProjectChange {
             api_secret: quotary_domain::Sealed(before.api_secret),
         });
         let Credentials { api_key_id, api_secret } = credentials.clone();
-        self.rotation =
-            Some(Rotation { api_key_id: api_key_id.0, api_secret: api_secret.0, previous, previous_until });
+        self.rotation = Some(Rotation { api_key_id: api_key_id.0, api_secret: api_secret.0, previous, previous_until });
     }
 }
 
@@ -279,7 +278,7 @@ impl Projection for Projects {
     async fn write(&self, rows: ProjectRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if !rows.created.is_empty() {
             let created: Vec<_> = rows.created.into_values().collect();
-            sqlx::query("insert into projects select * from json_populate_recordset(null::projects, $1)")
+            sqlx::query("insert into projects select * from jsonb_populate_recordset(null::projects, $1)")
                 .bind(Json(created))
                 .execute(&mut *connection)
                 .await?;
@@ -291,7 +290,7 @@ impl Projection for Projects {
             expect_rows("projects", &done, expected)?;
         }
         if !rows.plans.is_empty() {
-            sqlx::query("insert into plans select * from json_populate_recordset(null::plans, $1)")
+            sqlx::query("insert into plans select * from jsonb_populate_recordset(null::plans, $1)")
                 .bind(Json(rows.plans))
                 .execute(&mut *connection)
                 .await?;
@@ -339,7 +338,7 @@ async fn write_grants(
         }
     }
     if !given.is_empty() {
-        let query = "insert into grants select * from json_populate_recordset(null::grants, $1)
+        let query = "insert into grants select * from jsonb_populate_recordset(null::grants, $1)
                      on conflict (project_id, agent_id) do update
                      set expires_at = excluded.expires_at, granted_at = excluded.granted_at";
         sqlx::query(query).bind(Json(given)).execute(&mut *connection).await?;

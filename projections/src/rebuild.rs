@@ -146,7 +146,7 @@ async fn switch<P: Projection, O: OpenEvents>(
     events: &O,
     building: &Generation,
 ) -> Result<Option<Generation>, RebuildError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = generation::begin(pool).await?;
     // Its runner stands still from here on: it takes the same lock for every run.
     let Some(old) = generation::serving(&mut transaction, projection.name()).await? else {
         return Ok(None);

@@ -1,5 +1,7 @@
 //! The feed on a real PostgreSQL and a real JetStream: dense and in order, whatever NATS does.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+
 #[path = "log_fixture/fixture.rs"]
 mod fixture;
 

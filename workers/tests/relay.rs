@@ -1,5 +1,7 @@
 //! The relay on a real PostgreSQL and a real JetStream: the stream is the log, whatever happens to either.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+
 #[path = "../../projections/tests/log_fixture/fixture.rs"]
 mod fixture;
 #[path = "own_nats/server.rs"]
@@ -196,8 +198,7 @@ async fn a_stream_that_is_ahead_of_the_log_is_never_continued() {
 async fn a_stream_of_somebody_else_is_not_touched() {
     let fixture = Fixture::new().await;
     let subjects = vec![format!("other_{}.>", fixture.names.stream())];
-    let foreign =
-        jetstream::stream::Config { name: fixture.names.stream().to_owned(), subjects, ..Default::default() };
+    let foreign = jetstream::stream::Config { name: fixture.names.stream().to_owned(), subjects, ..Default::default() };
     fixture.nats.create_stream(foreign).await.unwrap();
     fixture.append(3).await;
     let relay = Running::start(&fixture);

@@ -58,13 +58,13 @@ impl Commands {
     pub async fn create_account(&self, context: &Context, input: CreateAccount) -> Outcome<AccountCreated> {
         let account_id = AccountId(clock::new_id());
         let mut plan = Plan::new();
-        let account = plan.open::<Account>(account_id);
+        let account = plan.open_new::<Account>(account_id);
         let acting = Acting::open(context, &mut plan)?;
         if !acting.actor.role.may_create(input.role) {
             return Err(CommandError::Refused(Refusal::Forbidden));
         }
         let payer = plan.open::<AgentQuota>(acting.actor.account_id);
-        let quota = plan.open::<AgentQuota>(account_id);
+        let quota = plan.open_new::<AgentQuota>(account_id);
         let made_up = match &input.password {
             Some(password) => check_policy(password).map(|()| None).map_err(CommandError::Refused)?,
             None => Some(LicenseKey::generate()?.as_str().to_lowercase()),

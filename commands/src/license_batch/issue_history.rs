@@ -41,7 +41,7 @@ impl Commands {
         }
         let licenses = prepare_now(self.log.vault(), context.tenant_id, batch_id, &request, request.count)?;
         let mut plan = Plan::new();
-        let batch = plan.open::<LicenseBatch>(batch_id);
+        let batch = plan.open_new::<LicenseBatch>(batch_id);
         let quota = plan.open::<AgentQuota>(request.agent_id);
         let amount = request.total_price;
         let to = Destination::Sales { project_id: request.project_id, batch_id };

@@ -38,7 +38,7 @@ impl Commands {
     ) -> Outcome<BatchAfter> {
         let batch_id = BatchId(clock::new_id());
         let mut plan = Plan::new();
-        let batch = plan.open::<LicenseBatch>(batch_id);
+        let batch = plan.open_new::<LicenseBatch>(batch_id);
         let project = plan.open::<Project>(project_id);
         let acting = Acting::open(context, &mut plan)?;
         let agent_id = acting.actor.account_id;

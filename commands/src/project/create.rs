@@ -66,7 +66,7 @@ impl Commands {
         let (credentials, shown) = new_credentials(self.log.vault(), context.tenant_id)?;
         let signing_key = new_signing_key(self.log.vault(), context.tenant_id)?;
         let mut plan = Plan::new();
-        let project = plan.open::<Project>(project_id);
+        let project = plan.open_new::<Project>(project_id);
         let acting = Acting::open(context, &mut plan)?;
         self.log
             .execute(context, &plan, |unit| {

@@ -75,7 +75,7 @@ impl<A: Stored> EventStore<A> for LogEventStore<A> {
     async fn load_aggregate(&self, aggregate_id: &str) -> Result<LogContext<A>, AggregateError<A::Error>> {
         let unexpected = |error: Box<dyn std::error::Error + Send + Sync>| AggregateError::UnexpectedError(error);
         let id = Uuid::parse_str(aggregate_id).map_err(|error| unexpected(error.into()))?;
-        let locked = lock::<A>(self.log.caches(), self.log.pool(), id)
+        let locked = lock::<A>(self.log.caches(), self.log.pool(), id, false)
             .await
             .map_err(|error| AggregateError::DatabaseConnectionError(error.into()))?;
         let held = locked.held.as_ref().ok_or_else(|| unexpected("a locked slot holds no state".into()))?;

@@ -57,8 +57,8 @@ impl Commands {
         secrets::store(&self.log, secret, context.now).await?;
         let profile = Profile { username, role: Role::SuperAdmin, ancestors: vec![] };
         let mut plan = Plan::new();
-        let tenant = plan.open::<Tenant>(tenant_id);
-        let account = plan.open::<Account>(account_id);
+        let tenant = plan.open_new::<Tenant>(tenant_id);
+        let account = plan.open_new::<Account>(account_id);
         let outcome = self
             .log
             .execute(&context, &plan, |unit| -> Result<_, Refusal> {

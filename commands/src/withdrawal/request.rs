@@ -37,7 +37,7 @@ impl Commands {
     ) -> Outcome<WithdrawalAfter> {
         let withdrawal_id = WithdrawalId(clock::new_id());
         let mut plan = Plan::new();
-        let withdrawal = plan.open::<Withdrawal>(withdrawal_id);
+        let withdrawal = plan.open_new::<Withdrawal>(withdrawal_id);
         let acting = Acting::open(context, &mut plan)?;
         let agent_id = acting.actor.account_id;
         let quota = plan.open::<AgentQuota>(agent_id);

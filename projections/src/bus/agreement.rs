@@ -73,11 +73,7 @@ pub async fn find(nats: &jetstream::Context, names: &Names) -> Result<Option<Str
 ///
 /// # Errors
 /// [`AgreementError`] if either can't be read.
-pub async fn compare(
-    nats: &jetstream::Context,
-    names: &Names,
-    log: &LogReader,
-) -> Result<Agreement, AgreementError> {
+pub async fn compare(nats: &jetstream::Context, names: &Names, log: &LogReader) -> Result<Agreement, AgreementError> {
     let Some(stream) = find(nats, names).await? else { return Ok(Agreement::NoStream) };
     let state = &stream.cached_info().state;
     let last = state.last_sequence;

@@ -59,7 +59,7 @@ impl std::fmt::Debug for LicenseIndex {
             .field("licenses", &self.licenses.len())
             .field("projects", &self.projects.len())
             .field("freshness", &self.freshness)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

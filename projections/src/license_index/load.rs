@@ -92,8 +92,7 @@ impl LicenseIndex {
     /// [`LoadError`] if the read models can't be read or hold nonsense.
     pub async fn load(&self, pool: &PgPool) -> Result<Loaded, LoadError> {
         let mut connection = pool.acquire().await?;
-        let mut snapshot =
-            connection.begin_with("begin transaction isolation level repeatable read read only").await?;
+        let mut snapshot = connection.begin_with("begin transaction isolation level repeatable read read only").await?;
         let mut position = u64::MAX;
         for name in ["licenses", "projects"] {
             let serving = generation::serving(&mut snapshot, name).await?;
@@ -113,7 +112,8 @@ impl LicenseIndex {
         let mut plans: BTreeMap<Uuid, BTreeMap<PlanId, Plan>> = BTreeMap::new();
         let select = "select project_id, plan_id, name, duration_days::bigint, max_machines::bigint, unit_price,
                              features::text from read.plans";
-        let mut rows = sqlx::query_as::<_, (Uuid, Uuid, String, Option<i64>, i64, i64, String)>(select).fetch(&mut *snapshot);
+        let mut rows =
+            sqlx::query_as::<_, (Uuid, Uuid, String, Option<i64>, i64, i64, String)>(select).fetch(&mut *snapshot);
         while let Some((project, plan, name, days, machines, price, features)) = rows.try_next().await? {
             let terms = terms(days, machines, &features)?;
             let plan_of = Plan { name, unit_price: Quota::new(price)?, terms };

@@ -135,13 +135,7 @@ impl ProjectMap {
         effect
     }
 
-    pub(super) fn observe(
-        &self,
-        tenant_id: TenantId,
-        project_id: ProjectId,
-        state: &Project,
-        sequence: u64,
-    ) -> Effect {
+    pub(super) fn observe(&self, tenant_id: TenantId, project_id: ProjectId, state: &Project, sequence: u64) -> Effect {
         self.take(ProjectEntry::of_state(tenant_id, project_id, state, sequence))
     }
 

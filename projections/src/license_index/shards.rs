@@ -135,7 +135,8 @@ fn shard_of_id(hash: u64) -> usize {
 fn id_hash(license_id: LicenseId) -> u64 {
     let (high, low) = license_id.0.as_u64_pair();
     let product = u128::from(high ^ 0x9e37_79b9_7f4a_7c15) * u128::from(low ^ 0xd6e8_feb8_6659_fd93);
-    let mixed = u64::try_from(product >> 64).unwrap_or_default() ^ u64::try_from(product & u128::from(u64::MAX)).unwrap_or_default();
+    let mixed = u64::try_from(product >> 64).unwrap_or_default()
+        ^ u64::try_from(product & u128::from(u64::MAX)).unwrap_or_default();
     mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::Aggregate as _;
 use proptest::prelude::*;
-use quotary_domain::license::{
-    Issue, License, LicenseCommand, LicenseEvent, LicenseStatus, LicenseTerms, Machine,
-};
+use quotary_domain::license::{Issue, License, LicenseCommand, LicenseEvent, LicenseStatus, LicenseTerms, Machine};
 use quotary_domain::project::{Credentials, Project, ProjectDetails, ProjectEvent, SigningKey};
 use quotary_domain::{
     AccountId, Aggregate as _, ApiKeyId, BatchId, Event, LicenseId, Metadata, PlanId, ProjectId, RecordedEvent, Sealed,
@@ -244,7 +242,8 @@ fn a_disabled_project_answers_before_its_licences() {
 #[test]
 fn credentials_are_found_until_their_overlap_ends() {
     let index = index();
-    let rotated = |id: &str, until| ProjectEvent::CredentialsRotated { credentials: credentials(id), previous_until: until };
+    let rotated =
+        |id: &str, until| ProjectEvent::CredentialsRotated { credentials: credentials(id), previous_until: until };
     feed_project(&index, TENANT, PROJECT, 2, rotated("k2", day(1)));
     let good = |id, at| index.by_api_key(id, at).is_some();
     assert!(good("k", day(0)) && good("k2", day(0)));

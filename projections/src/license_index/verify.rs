@@ -90,7 +90,8 @@ pub fn verify(
         view.max_machines = offer.max_machines;
         offer.project_id
     });
-    let Some(project) = index.projects.read(project_id, |project| (project.doubtful, project.disabled, project.tenant_id))
+    let Some(project) =
+        index.projects.read(project_id, |project| (project.doubtful, project.disabled, project.tenant_id))
     else {
         return Verdict::Doubtful(None);
     };

@@ -128,7 +128,13 @@ impl LicenseStatRows {
                     agent_id: issue.agent_id,
                 };
                 self.counts.issued(subject, at);
-                self.batches.entry(issue.batch_id).or_default().days.entry((subject, at.date_naive())).or_default().0 += 1;
+                self.batches
+                    .entry(issue.batch_id)
+                    .or_default()
+                    .days
+                    .entry((subject, at.date_naive()))
+                    .or_default()
+                    .0 += 1;
                 self.places.insert(license_id, self.issued.len());
                 self.issued.push((license_id, Fact { subject, issued_at: at }));
                 return;

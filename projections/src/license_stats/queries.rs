@@ -152,11 +152,7 @@ pub async fn stats(
 ///
 /// # Errors
 /// [`sqlx::Error`] if the read model can't be read.
-pub async fn funnel(
-    database: impl PgExecutor<'_>,
-    actor: &Actor,
-    filter: &StatsFilter,
-) -> Result<Funnel, sqlx::Error> {
+pub async fn funnel(database: impl PgExecutor<'_>, actor: &Actor, filter: &StatsFilter) -> Result<Funnel, sqlx::Error> {
     let mut query = QueryBuilder::new(
         "select coalesce(sum(s.issued), 0)::bigint as issued, coalesce(sum(s.exported), 0)::bigint as exported,
                 coalesce(sum(s.activated), 0)::bigint as activated,

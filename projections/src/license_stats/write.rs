@@ -24,6 +24,7 @@ pub(super) async fn write(rows: LicenseStatRows, connection: &mut PgConnection) 
 }
 
 #[derive(FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns' names")]
 struct SubjectColumns {
     tenant_id: Uuid,
     project_id: Uuid,
@@ -149,13 +150,8 @@ async fn subject_ids(
         union all
         select s.subject_id, s.tenant_id, s.project_id, s.plan_id, s.agent_id
         from wanted join license_subjects s using (tenant_id, project_id, plan_id, agent_id)";
-    let rows: Vec<SubjectRow> = sqlx::query_as(query)
-        .bind(tenants)
-        .bind(projects)
-        .bind(plans)
-        .bind(agents)
-        .fetch_all(connection)
-        .await?;
+    let rows: Vec<SubjectRow> =
+        sqlx::query_as(query).bind(tenants).bind(projects).bind(plans).bind(agents).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|row| (row.subject.into(), row.subject_id)).collect())
 }
 

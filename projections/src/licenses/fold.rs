@@ -25,7 +25,7 @@ pub(super) struct Issued {
     pub license_id: LicenseId,
     pub tenant_id: TenantId,
     pub issue: Issue,
-    pub issued_at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     pub position: u64,
     pub standing: Standing,
 }
@@ -55,7 +55,7 @@ pub(super) struct MachineChange {
 pub(super) struct Bound {
     pub machine: Machine,
     pub tenant_id: TenantId,
-    pub bound_at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     pub position: u64,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct BatchChange {
 pub(super) struct Requested {
     pub request: BatchRequest,
     pub tenant_id: TenantId,
-    pub requested_at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     pub position: u64,
 }
 
@@ -88,7 +88,7 @@ impl LicenseRows {
                 license_id,
                 tenant_id: recorded.tenant_id,
                 issue: issue.clone(),
-                issued_at: recorded.occurred_at(),
+                at: recorded.occurred_at(),
                 position: recorded.position,
                 standing: Standing { sequence: recorded.sequence, ..Standing::default() },
             });
@@ -137,7 +137,7 @@ impl LicenseRows {
         self.machines.entry(license_id).or_default().bound.push(Bound {
             machine: machine.clone(),
             tenant_id: recorded.tenant_id,
-            bound_at: recorded.occurred_at(),
+            at: recorded.occurred_at(),
             position: recorded.position,
         });
     }
@@ -150,7 +150,7 @@ impl LicenseRows {
                 batch.requested = Some(Requested {
                     request: request.clone(),
                     tenant_id: recorded.tenant_id,
-                    requested_at: recorded.occurred_at(),
+                    at: recorded.occurred_at(),
                     position: recorded.position,
                 });
             }

@@ -78,9 +78,8 @@ async fn insert_licenses(
     let column = |of: fn(&Issued) -> Uuid| -> Vec<Uuid> { issued.iter().map(of).collect() };
     let count = |of: fn(&Issued) -> i64| -> Vec<i64> { issued.iter().map(of).collect() };
     let flag = |of: fn(&Issued) -> bool| -> Vec<bool> { issued.iter().map(of).collect() };
-    let time = |of: fn(&Issued) -> Option<DateTime<Utc>>| -> Vec<Option<DateTime<Utc>>> {
-        issued.iter().map(of).collect()
-    };
+    let time =
+        |of: fn(&Issued) -> Option<DateTime<Utc>>| -> Vec<Option<DateTime<Utc>>> { issued.iter().map(of).collect() };
     let features = feature_texts(&issued)?;
     sqlx::query(INSERT_LICENSES)
         .bind(column(|row| row.license_id.0))
@@ -95,7 +94,7 @@ async fn insert_licenses(
         .bind(issued.iter().map(|row| row.issue.terms.duration_days.map(i64::from)).collect::<Vec<_>>())
         .bind(count(|row| row.issue.terms.max_machines.into()))
         .bind(features)
-        .bind(issued.iter().map(|row| row.issued_at).collect::<Vec<_>>())
+        .bind(issued.iter().map(|row| row.at).collect::<Vec<_>>())
         .bind(count(|row| row.position.cast_signed()))
         .bind(time(|row| row.standing.activated_at))
         .bind(time(|row| row.standing.expires_at))
@@ -198,8 +197,10 @@ async fn write_machines(
             .bind(bound.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
             .bind(bound.iter().map(|(_, row)| row.machine.fingerprint_hash.as_str()).collect::<Vec<_>>())
             .bind(bound.iter().map(|(_, row)| row.tenant_id.0).collect::<Vec<_>>())
-            .bind(bound.iter().map(|(_, row)| row.machine.name.as_ref().map(|name| name.0.as_str())).collect::<Vec<_>>())
-            .bind(bound.iter().map(|(_, row)| row.bound_at).collect::<Vec<_>>())
+            .bind(
+                bound.iter().map(|(_, row)| row.machine.name.as_ref().map(|name| name.0.as_str())).collect::<Vec<_>>(),
+            )
+            .bind(bound.iter().map(|(_, row)| row.at).collect::<Vec<_>>())
             .bind(bound.iter().map(|(_, row)| row.position.cast_signed()).collect::<Vec<_>>())
             .execute(connection)
             .await?;
@@ -249,7 +250,7 @@ async fn write_batches(
             .bind(requested.iter().map(|(_, row, _)| row.request.total_price.minor_units()).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| i64::from(change.issued)).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| change.status.unwrap_or("issuing")).collect::<Vec<_>>())
-            .bind(requested.iter().map(|(_, row, _)| row.requested_at).collect::<Vec<_>>())
+            .bind(requested.iter().map(|(_, row, _)| row.at).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| change.completed_at).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| i64::from(change.exports)).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| i64::from(change.exported)).collect::<Vec<_>>())

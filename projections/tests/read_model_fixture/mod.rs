@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use quotary_domain::{Metadata, TenantId};
 use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection;
-use quotary_projections::runner::{Runner, RunnerError, RunnerOptions, Status};
+use quotary_projections::runner::{Health, Runner, RunnerError, RunnerOptions, Status};
 use quotary_projections::wait::{Checkpoints, wait_for};
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -179,8 +179,16 @@ impl Fixture {
     }
 
     pub async fn reached(&self, running: &Running, name: &str, position: u64) {
-        if let Err(error) = wait_for(&self.pool, &running.checkpoints, &[name], position, PATIENCE).await {
-            panic!("{error}; {:?}", running.status.lock());
+        let failed = async {
+            while running.status.lock().health != Health::Failed {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            arrived = wait_for(&self.pool, &running.checkpoints, &[name], position, PATIENCE) => {
+                if let Err(error) = arrived { panic!("{error}; {:?}", running.status.lock()) }
+            }
+            () = failed => panic!("the runner failed: {:?}", running.status.lock()),
         }
     }
 

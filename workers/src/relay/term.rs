@@ -171,11 +171,7 @@ async fn publish(
 }
 
 /// Waits for acknowledgements until at most `left` are open.
-async fn settle(
-    relay: &Relay,
-    acks: &mut VecDeque<(u64, PublishAckFuture)>,
-    left: usize,
-) -> Result<(), RelayError> {
+async fn settle(relay: &Relay, acks: &mut VecDeque<(u64, PublishAckFuture)>, left: usize) -> Result<(), RelayError> {
     while acks.len() > left {
         let Some((position, ack)) = acks.pop_front() else { break };
         let answer = tokio::time::timeout(relay.options.ack_within, ack.into_future()).await;

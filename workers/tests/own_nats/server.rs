@@ -2,6 +2,8 @@
 //!
 //! What always holds: it ends with the value that started it, and its files with it.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

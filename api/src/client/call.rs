@@ -1,0 +1,235 @@
+//! What every call of client software goes through: body, signature, project, nonce; and how its answer is signed.
+//!
+//! What must always hold: nothing of a request is acted upon before its signature was verified with a key that is good
+//! now and its nonce was taken; an answer is signed whenever the request asks for it and its API key is known.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{OriginalUri, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use chrono::{DateTime, Utc};
+use quotary_commands::{Commands, Context, Idempotency, Vault, clock};
+use quotary_projections::license_index::{LicenseIndex, ProjectEntry};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::counts::VerificationCounts;
+use super::from_log::FromLog;
+use super::keys::{ClientKey, ClientKeys};
+use crate::client_signature::{
+    NonceStore, ParsedSignature, SignatureError, response_signature_requested, sign_response,
+};
+use crate::problem::Problem;
+
+/// Largest body, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes that most answers fit into.
+const USUAL_ANSWER_BYTES: usize = 640;
+
+/// What the client calls share.
+#[derive(Debug)]
+pub struct ClientCalls {
+    pub(super) commands: Commands,
+    pub(super) index: Arc<LicenseIndex>,
+    nonces: Arc<NonceStore>,
+    keys: ClientKeys,
+}
+
+/// A request whose signature, time, digest and nonce are in order.
+#[derive(Debug)]
+pub(super) struct ClientCall {
+    /// The project that asks.
+    pub project: Arc<ProjectEntry>,
+    /// The opened secrets that it asked with.
+    pub key: Arc<ClientKey>,
+    /// The exact body.
+    pub body: Bytes,
+    /// When it came in.
+    pub now: DateTime<Utc>,
+    /// Whether the index may be answered from.
+    pub trusted: bool,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    signature: ParsedSignature,
+    sign_answer: bool,
+}
+
+/// A request that is not in order, and what its answer is signed with, if anything.
+#[derive(Debug)]
+pub(super) struct Refused {
+    problem: Problem,
+    signer: Option<(Arc<ClientKey>, String, DateTime<Utc>)>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, signer: None }
+    }
+}
+
+impl From<SignatureError> for Refused {
+    fn from(error: SignatureError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl ClientCalls {
+    /// The shared parts; the counts are registered with the process' metrics by the caller.
+    #[must_use]
+    pub fn new(
+        commands: Commands,
+        index: Arc<LicenseIndex>,
+        nonces: Arc<NonceStore>,
+        counts: VerificationCounts,
+    ) -> Self {
+        let keys = ClientKeys::new(commands.log().vault().clone(), counts);
+        Self { commands, index, nonces, keys }
+    }
+
+    pub(super) fn vault(&self) -> &Vault {
+        self.commands.log().vault()
+    }
+
+    pub(super) fn from_log(&self) -> FromLog<'_> {
+        FromLog { pool: self.commands.log().pool(), index: &self.index }
+    }
+
+    /// Receives a request up to the point where its body may be believed.
+    pub(super) async fn receive(&self, request: Request) -> Result<ClientCall, Refused> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        let signature = ParsedSignature::parse(&parts.headers)?;
+        let now = clock::now();
+        let trusted = self.index.is_trusted(Instant::now());
+        let (project, key) = self.project_of(signature.key_id(), now, trusted).await?;
+        let sign_answer = response_signature_requested(&parts.headers);
+        // Nested routers cut the path of the request line.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        let verified = signature
+            .verify(&parts.method, uri, &parts.headers, &body, &key.hmac, now.timestamp())
+            .and_then(|()| {
+                let (nonce, created) = (signature.nonce(), signature.created());
+                self.nonces.insert(&key.api_key_id, nonce, created, now.timestamp()).map_err(SignatureError::from)
+            });
+        if let Err(error) = verified {
+            let signer = sign_answer.then(|| (key, signature.nonce().to_owned(), now));
+            return Err(Refused { problem: error.into(), signer });
+        }
+        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent = traceparent.filter(|value| value.len() <= 128).map(str::to_owned);
+        Ok(ClientCall { project, key, body, now, trusted, traceparent, signature, sign_answer })
+    }
+
+    /// The project of an API key that is good now, and the key's opened secrets.
+    async fn project_of(
+        &self,
+        api_key_id: &str,
+        now: DateTime<Utc>,
+        trusted: bool,
+    ) -> Result<(Arc<ProjectEntry>, Arc<ClientKey>), Refused> {
+        if !trusted {
+            self.from_log().refresh_project_of_key(api_key_id, now).await.map_err(Problem::from)?;
+        }
+        let mut project = self.index.by_api_key(api_key_id, now);
+        if let Some(doubtful) = project.as_ref().filter(|project| project.doubtful) {
+            let (tenant_id, project_id) = (doubtful.tenant_id, doubtful.project_id);
+            self.from_log().refresh_project(tenant_id, project_id).await.map_err(Problem::from)?;
+            project = self.index.by_api_key(api_key_id, now);
+        }
+        let Some(project) = project else {
+            self.keys.forget(api_key_id);
+            return Err(SignatureError::ApiKeyUnknown.into());
+        };
+        if let Some(key) = self.keys.get(api_key_id) {
+            return Ok((project, key));
+        }
+        // Good a moment ago; the entry itself has not changed since.
+        let credentials = project.credentials_for(api_key_id, now).ok_or(SignatureError::ApiKeyUnknown)?;
+        let key = self
+            .keys
+            .open(project.tenant_id, project.project_id, credentials, project.signing_key.as_ref())
+            .map_err(|error| Problem::internal(&error))?;
+        Ok((project, key))
+    }
+
+    /// The answer to a request that was not in order.
+    pub(super) async fn refuse(&self, refused: Refused) -> Response {
+        let response = refused.problem.into_response();
+        match refused.signer {
+            Some((key, nonce, now)) => self.signed(response, &key, &nonce, now).await,
+            None => response,
+        }
+    }
+
+    /// The answer to a request that was in order.
+    pub(super) async fn respond<T: Serialize>(&self, call: &ClientCall, answer: Result<T, Problem>) -> Response {
+        let response = answer.and_then(|answer| json(&answer)).unwrap_or_else(Problem::into_response);
+        if call.sign_answer {
+            self.signed(response, &call.key, call.nonce(), call.now).await
+        } else {
+            response
+        }
+    }
+
+    /// The response with the project's signature over its status and body.
+    async fn signed(&self, response: Response, key: &ClientKey, nonce: &str, now: DateTime<Utc>) -> Response {
+        let (mut parts, body) = response.into_parts();
+        // Answers are made here, whole and in memory, so collecting one is no more than a look at it.
+        let body = match to_bytes(body, usize::MAX).await {
+            Ok(body) => body,
+            Err(error) => return Problem::internal(&error).into_response(),
+        };
+        let answer_key = match key.answer_key(self.vault()) {
+            Ok(Some(answer_key)) => answer_key,
+            Ok(None) => return Response::from_parts(parts, Body::from(body)),
+            Err(error) => return Problem::internal(&error).into_response(),
+        };
+        let (signer, key_id) = (&answer_key.key, &answer_key.key_id);
+        match sign_response(parts.status, &body, signer, key_id, now.timestamp(), nonce) {
+            Ok(headers) => {
+                headers.apply(&mut parts.headers);
+                Response::from_parts(parts, Body::from(body))
+            }
+            Err(error) => Problem::internal(&error).into_response(),
+        }
+    }
+}
+
+impl ClientCall {
+    /// The request's nonce.
+    pub(super) fn nonce(&self) -> &str {
+        self.signature.nonce()
+    }
+
+    /// The body as a value.
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        // The usual case by the fastest reader; what went wrong is told by the slower one, which knows the place.
+        serde_json::from_slice(&self.body).or_else(|_| crate::extract::json::parse(&self.body))
+    }
+
+    /// The circumstances of a command of this call. A repeat of the request, to whichever process, has the same nonce.
+    pub(super) fn context(&self, command: &'static str) -> Context {
+        let idempotency = Idempotency::new(&self.key.api_key_id, self.nonce(), &self.body);
+        Context {
+            idempotency: Some(idempotency),
+            traceparent: self.traceparent.clone(),
+            ..Context::system(self.key.tenant_id, command, self.now)
+        }
+    }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| Problem::body_unreadable(&error))
+}
+
+fn json<T: Serialize>(answer: &T) -> Result<Response, Problem> {
+    let mut text = Vec::with_capacity(USUAL_ANSWER_BYTES);
+    serde_json::to_writer(&mut text, answer).map_err(|error| Problem::internal(&error))?;
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

@@ -1,0 +1,53 @@
+//! `POST /v1/client/licenses/deactivate`: a machine gives its place back.
+//!
+//! A command with the request's nonce as its idempotency key.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+use super::answer::LicenseOnly;
+use super::call::{ClientCall, ClientCalls};
+use super::from_log::FreshLicense;
+use super::request::{DeactivateRequest, check_fingerprint};
+use crate::problem::Problem;
+
+/// Takes the machine off the licence; its validity goes on.
+#[utoipa::path(
+    post,
+    path = "/v1/client/licenses/deactivate",
+    tag = "client",
+    request_body = DeactivateRequest,
+    responses(
+        (status = 200, description = "The licence after it, signed if `Accept-Signature` was sent", body = LicenseOnly),
+        (status = 400, description = "The body is not as it should be", body = Problem),
+        (status = 401, description = "The signature is missing, wrong, too old or used before", body = Problem),
+        (status = 404, description = "The project has no licence with this key", body = Problem),
+        (status = 409, description = "The licence is not bound to this machine", body = Problem),
+        (status = 503, description = "Not possible at the moment", body = Problem),
+    ),
+    security(("client_signature" = []))
+)]
+pub async fn deactivate(State(calls): State<Arc<ClientCalls>>, request: Request) -> Response {
+    let call = match calls.receive(request).await {
+        Ok(call) => call,
+        Err(refused) => return calls.refuse(refused).await,
+    };
+    let answer = calls.deactivation(&call).await;
+    calls.respond(&call, answer).await
+}
+
+impl ClientCalls {
+    async fn deactivation<'a>(&self, call: &'a ClientCall) -> Result<LicenseOnly<'a>, Problem> {
+        let request: DeactivateRequest = call.body()?;
+        check_fingerprint(&request.machine.fingerprint).map_err(Problem::from_field)?;
+        let found = self.own_license(call, &request.key).await?;
+        let fingerprint_hash = self.vault().hash(call.key.tenant_id, "fingerprint", &request.machine.fingerprint);
+        let context = call.context("license.deactivate");
+        let done =
+            self.commands.deactivate_machine(&context, call.key.project_id, found.id, fingerprint_hash).await?;
+        self.index.observe(found.id, &done.value.license, done.value.sequence);
+        self.license_answer(call, &FreshLicense { id: found.id, license: done.value.license })
+    }
+}

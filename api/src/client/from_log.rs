@@ -1,0 +1,197 @@
+//! Verification from the log itself, for when the index is late, cut off, or doubts an entry.
+//!
+//! What must always hold: "no such key" is said only after everything up to the head of the log was looked at; when that
+//! would take too long, the answer is "try again" and never a wrong one.
+
+use chrono::{DateTime, Utc};
+use quotary_commands::log::stream;
+use quotary_domain::license::{License, LicenseEvent, LicenseStatus};
+use quotary_domain::project::{Project, ProjectEvent};
+use quotary_domain::{Event, LicenseId, ProjectId, RecordedEvent, TenantId};
+use quotary_projections::generation::{self, GenerationError};
+use quotary_projections::license_index::{HashPrefix, LicenseIndex, Verdict};
+use quotary_projections::log_reader::{LogError, LogReader};
+use quotary_projections::{license_index, licenses};
+use sqlx::PgPool;
+
+use super::answer::view_of;
+
+/// How many events behind what memory and read model know are searched for one request.
+const SEARCHED: usize = 4_096;
+
+/// Why the log gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FromLogError {
+    /// An aggregate can't be read.
+    #[error("an aggregate could not be read")]
+    Load(#[from] stream::LoadError),
+    /// The end of the log can't be read.
+    #[error("the end of the log could not be read")]
+    Log(#[from] LogError),
+    /// The read model can't be read.
+    #[error("the read model of licences could not be read")]
+    Database(#[from] sqlx::Error),
+    /// The read model's checkpoint can't be read.
+    #[error("the checkpoint of the licences could not be read")]
+    Generation(#[from] GenerationError),
+    /// An event at the end of the log has a shape that this program does not know.
+    #[error("an event could not be read")]
+    Decode(#[from] quotary_domain::DecodeError),
+    /// Too much is not known in memory yet.
+    #[error("this process is too far behind the log")]
+    Behind,
+}
+
+/// A licence as the log has it now.
+#[derive(Debug)]
+pub(super) struct FreshLicense {
+    pub id: LicenseId,
+    pub license: License,
+}
+
+/// The log, and the index that what is found there is shown to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FromLog<'a> {
+    pub pool: &'a PgPool,
+    pub index: &'a LicenseIndex,
+}
+
+impl FromLog<'_> {
+    /// Brings the index up to date about the project of an API key.
+    pub(super) async fn refresh_project_of_key(&self, api_key_id: &str, now: DateTime<Utc>) -> Result<(), FromLogError> {
+        let known = self.index.by_api_key(api_key_id, now).map(|project| (project.tenant_id, project.project_id));
+        let found = match known {
+            Some(project) => Some(project),
+            None => self.search_project(api_key_id).await?,
+        };
+        match found {
+            Some((tenant_id, project_id)) => self.refresh_project(tenant_id, project_id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Brings the index up to date about a project.
+    pub(super) async fn refresh_project(&self, tenant_id: TenantId, id: ProjectId) -> Result<(), FromLogError> {
+        let loaded = stream::load::<Project>(self.pool, id.0).await?;
+        self.index.observe_project(tenant_id, id, &loaded.aggregate, loaded.sequence);
+        Ok(())
+    }
+
+    /// The licence of a key (by the whole keyed hash as it stands in events), if the tenant has it.
+    pub(super) async fn license_of_key(
+        &self,
+        tenant_id: TenantId,
+        key_hash: &str,
+    ) -> Result<Option<FreshLicense>, FromLogError> {
+        if let Some(id) = self.index.license_of_key(HashPrefix::of_text(key_hash)) {
+            let found = self.license(tenant_id, id).await?;
+            // The index knows but half of the hash.
+            if found.as_ref().is_some_and(|found| has_key(&found.license, key_hash)) {
+                return Ok(found);
+            }
+        }
+        match self.search_license(tenant_id, key_hash).await? {
+            Some(id) => self.license(tenant_id, id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A licence of the tenant.
+    pub(super) async fn license(
+        &self,
+        tenant_id: TenantId,
+        id: LicenseId,
+    ) -> Result<Option<FreshLicense>, FromLogError> {
+        let loaded = stream::load::<License>(self.pool, id.0).await?;
+        if loaded.tenant_id != Some(tenant_id) {
+            return Ok(None);
+        }
+        self.index.observe(id, &loaded.aggregate, loaded.sequence);
+        Ok(Some(FreshLicense { id, license: loaded.aggregate }))
+    }
+
+    async fn search_project(&self, api_key_id: &str) -> Result<Option<(TenantId, ProjectId)>, FromLogError> {
+        let known_to = self.index.position();
+        if known_to == 0 {
+            return Err(FromLogError::Behind);
+        }
+        let names = |event: &Event| match event {
+            Event::Project(
+                ProjectEvent::ProjectCreated { credentials, .. } | ProjectEvent::CredentialsRotated { credentials, .. },
+            ) => credentials.api_key_id.0 == api_key_id,
+            _ => false,
+        };
+        let found = self.search(known_to, "Project", names).await?;
+        Ok(found.map(|event| (event.tenant_id, ProjectId(event.aggregate_id))))
+    }
+
+    async fn search_license(&self, tenant_id: TenantId, key_hash: &str) -> Result<Option<LicenseId>, FromLogError> {
+        // The checkpoint comes first: what the read model takes in between is then seen twice, not never.
+        let serving = generation::serving(&mut *self.pool.acquire().await?, "licenses").await?;
+        let mut known_to = self.index.position();
+        if let Some(serving) = serving {
+            if let Some(found) = licenses::by_key_hash(self.pool, tenant_id, key_hash).await? {
+                return Ok(Some(found.license_id));
+            }
+            known_to = known_to.max(serving.checkpoint);
+        }
+        let names = |event: &Event| match event {
+            Event::License(LicenseEvent::LicenseIssued(issue)) => issue.key_hash == key_hash,
+            _ => false,
+        };
+        let found = self.search(known_to, "License", names).await?;
+        Ok(found.filter(|event| event.tenant_id == tenant_id).map(|event| LicenseId(event.aggregate_id)))
+    }
+
+    /// The first event after `known_to` that `wanted` is true of.
+    async fn search(
+        &self,
+        known_to: u64,
+        aggregate_type: &str,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Result<Option<RecordedEvent>, FromLogError> {
+        let events = LogReader::new(self.pool.clone()).read_after(known_to, SEARCHED).await?;
+        let to_the_end = events.len() < SEARCHED;
+        for event in events {
+            if event.aggregate_type == aggregate_type && wanted(&event.decode()?) {
+                return Ok(Some(event));
+            }
+        }
+        if to_the_end { Ok(None) } else { Err(FromLogError::Behind) }
+    }
+}
+
+fn has_key(license: &License, key_hash: &str) -> bool {
+    license.issue.as_ref().is_some_and(|issue| issue.key_hash == key_hash)
+}
+
+/// What is to be answered about a licence of the tenant; the same rule as [`license_index::verify`].
+pub(super) fn judge(
+    project: &license_index::ProjectEntry,
+    found: &FreshLicense,
+    fingerprint_hash: &str,
+    now: DateTime<Utc>,
+) -> Verdict {
+    let issued_for = found.license.issue.as_ref().map(|issue| issue.project_id);
+    let Some(view) = view_of(found.id, &found.license, now) else { return Verdict::NotFound };
+    if issued_for != Some(project.project_id) {
+        return Verdict::OtherProject;
+    }
+    if project.disabled {
+        return Verdict::ProjectDisabled;
+    }
+    match view.status {
+        LicenseStatus::Revoked => Verdict::Revoked(view),
+        LicenseStatus::Disabled => Verdict::Disabled(view),
+        LicenseStatus::Expired => Verdict::Expired(view),
+        LicenseStatus::Unused | LicenseStatus::Active if found.license.is_bound_to(fingerprint_hash) => {
+            Verdict::Valid(view)
+        }
+        LicenseStatus::Unused | LicenseStatus::Active
+            if view.activated_at.is_none() || view.machines < view.max_machines =>
+        {
+            Verdict::NeedsActivation(view)
+        }
+        LicenseStatus::Unused | LicenseStatus::Active => Verdict::TooManyMachines(view),
+    }
+}

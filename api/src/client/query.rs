@@ -1,0 +1,78 @@
+//! `POST /v1/client/licenses/query`: a licence and its machines, without using it.
+//!
+//! Reads the log, so that the answer is true whatever the state of this process.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use quotary_commands::license_key::LicenseKey;
+
+use super::answer::{LicenseAnswer, LicenseOnly, LicenseWithMachines, bindings, view_of};
+use super::call::{ClientCall, ClientCalls};
+use super::from_log::FreshLicense;
+use super::request::QueryRequest;
+use super::timestamp::Timestamp;
+use super::verify::remaining;
+use crate::problem::Problem;
+
+/// Answers a licence of the caller's own project.
+#[utoipa::path(
+    post,
+    path = "/v1/client/licenses/query",
+    tag = "client",
+    request_body = QueryRequest,
+    responses(
+        (status = 200, description = "The licence, signed if `Accept-Signature` was sent", body = LicenseOnly),
+        (status = 400, description = "The body is not as it should be", body = Problem),
+        (status = 401, description = "The signature is missing, wrong, too old or used before", body = Problem),
+        (status = 404, description = "The project has no licence with this key", body = Problem),
+        (status = 503, description = "Not possible at the moment", body = Problem),
+    ),
+    security(("client_signature" = []))
+)]
+pub async fn query(State(calls): State<Arc<ClientCalls>>, request: Request) -> Response {
+    let call = match calls.receive(request).await {
+        Ok(call) => call,
+        Err(refused) => return calls.refuse(refused).await,
+    };
+    let answer = calls.question(&call).await;
+    calls.respond(&call, answer).await
+}
+
+impl ClientCalls {
+    async fn question<'a>(&self, call: &'a ClientCall) -> Result<LicenseOnly<'a>, Problem> {
+        let request: QueryRequest = call.body()?;
+        let found = self.own_license(call, &request.key).await?;
+        self.license_answer(call, &found)
+    }
+
+    /// The licence of a key, if it is one of the caller's own project.
+    pub(super) async fn own_license(&self, call: &ClientCall, key: &str) -> Result<FreshLicense, Problem> {
+        let key = LicenseKey::parse(key).map_err(|_| Problem::license_key_mistyped())?;
+        let key_hash = self.vault().hash(call.key.tenant_id, "license-key", key.as_str());
+        let found = self.from_log().license_of_key(call.key.tenant_id, &key_hash).await?;
+        found
+            .filter(|found| {
+                found.license.issue.as_ref().is_some_and(|issue| issue.project_id == call.key.project_id)
+            })
+            .ok_or_else(|| Problem::not_found("license"))
+    }
+
+    /// The answer that shows a licence with its machines.
+    pub(super) fn license_answer<'a>(
+        &self,
+        call: &'a ClientCall,
+        found: &FreshLicense,
+    ) -> Result<LicenseOnly<'a>, Problem> {
+        let view = view_of(found.id, &found.license, call.now).ok_or_else(|| Problem::not_found("license"))?;
+        let bindings = bindings(self.vault(), call.key.tenant_id, found.id, &found.license)
+            .map_err(|error| Problem::internal(&error))?;
+        Ok(LicenseOnly {
+            remaining_seconds: view.expires_at.map(|end| remaining(end, call.now)),
+            license: LicenseWithMachines { license: LicenseAnswer::from(view), bindings },
+            nonce: call.nonce(),
+            at: Timestamp(call.now),
+        })
+    }
+}

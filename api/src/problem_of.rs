@@ -1,0 +1,282 @@
+//! Which problem an error becomes: one exhaustive match for each error that handlers meet.
+
+use quotary_commands::log::append::AppendError;
+use quotary_commands::log::stream::LoadError;
+use quotary_commands::session::tokens::SessionError;
+use quotary_commands::{CommandError, Refusal, VaultError, clock};
+use quotary_domain::account::AccountError;
+use quotary_domain::agent_quota::AgentQuotaError;
+use quotary_domain::license::LicenseError;
+use quotary_domain::license_batch::LicenseBatchError;
+use quotary_domain::project::ProjectError;
+use quotary_domain::tenant::TenantError;
+use quotary_domain::withdrawal::WithdrawalError;
+use quotary_projections::log_reader::LogError;
+use quotary_projections::page::PageError;
+use quotary_projections::wait::WaitError;
+
+use crate::client_signature::SignatureError;
+use crate::problem::{Code, Problem};
+
+impl From<CommandError<Refusal>> for Problem {
+    fn from(error: CommandError<Refusal>) -> Self {
+        match error {
+            CommandError::Refused(refusal) => refusal.into(),
+            CommandError::OtherTenant => Self::not_found("thing"),
+            CommandError::Taken(what) => Self::new(Code::Taken, format!("the {what} is taken"))
+                .with_error(format!("/{what}"), format!("the {what} is taken")),
+            CommandError::KeyReused => {
+                Self::new(Code::IdempotencyKeyReused, "the idempotency key was used for another request")
+            }
+            CommandError::Changed { actual } => {
+                Self::new(Code::PreconditionFailed, format!("the resource has changed: its ETag is \"{actual}\""))
+            }
+            CommandError::Contention => Self::new(Code::Contention, "too many commands on one thing; try again"),
+            CommandError::Unavailable(error) => match error {
+                AppendError::Conflict | AppendError::ReceiptTaken | AppendError::ClaimTaken(_) => Self::internal(&error),
+                AppendError::Unavailable(_) | AppendError::Stopping => Self::unavailable(&error),
+            },
+            CommandError::Load(error) => error.into(),
+            CommandError::Vault(error) => error.into(),
+            CommandError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Forbidden => Self::new(Code::Forbidden, "the account has no right to do this"),
+            Refusal::NotFound(what) => Self::not_found(what),
+            Refusal::Invalid { field, detail } => Self::invalid(format!("/{field}"), detail),
+            Refusal::AccountDisabled => Self::new(Code::AccountDisabled, "the account is disabled"),
+            Refusal::WrongPassword => Self::new(Code::WrongPassword, "the present password is wrong")
+                .with_error("/current_password", "is not the present password"),
+            Refusal::Tenant(TenantError::Exists(_)) => Self::of(Code::AlreadyExists),
+            Refusal::Account(error) => account(&error),
+            Refusal::Project(error) => project(&error),
+            Refusal::AgentQuota(error) => agent_quota(&error),
+            Refusal::LicenseBatch(error) => license_batch(&error),
+            Refusal::License(error) => license(&error),
+            Refusal::Withdrawal(error) => withdrawal(&error),
+        }
+    }
+}
+
+fn account(error: &AccountError) -> Problem {
+    match error {
+        AccountError::Unknown => Problem::not_found("account"),
+        AccountError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        AccountError::TooDeep => Problem::new(Code::LimitReached, error.to_string()),
+    }
+}
+
+fn project(error: &ProjectError) -> Problem {
+    match error {
+        ProjectError::Unknown => Problem::not_found("project"),
+        ProjectError::UnknownPlan(_) => Problem::not_found("plan"),
+        ProjectError::Exists | ProjectError::PlanExists => Problem::new(Code::AlreadyExists, error.to_string()),
+        ProjectError::Disabled => Problem::new(Code::ProjectDisabled, error.to_string()),
+        ProjectError::InvalidPlan(detail) => Problem::new(Code::ValidationFailed, *detail),
+        ProjectError::TooMany(_) => Problem::new(Code::LimitReached, error.to_string()),
+        ProjectError::NotGranted => Problem::new(Code::ProjectNotGranted, error.to_string()),
+        ProjectError::ExpiryInPast => Problem::invalid("/expires_at", error.to_string()),
+        ProjectError::Price(_) => Problem::invalid("/count", error.to_string()),
+    }
+}
+
+fn agent_quota(error: &AgentQuotaError) -> Problem {
+    match error {
+        AgentQuotaError::ZeroAmount => Problem::invalid("/amount", error.to_string()),
+        AgentQuotaError::Insufficient { .. } => Problem::new(Code::InsufficientQuota, error.to_string()),
+        AgentQuotaError::TooLarge(_) => Problem::invalid("/amount", error.to_string()),
+        AgentQuotaError::ToOneself => Problem::invalid("/to_username", error.to_string()),
+        AgentQuotaError::HoldReused(_) => Problem::new(Code::AlreadyExists, error.to_string()),
+        AgentQuotaError::UnknownHold(_) | AgentQuotaError::HoldExceeded { .. } => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+        AgentQuotaError::TooManyHolds => Problem::new(Code::LimitReached, error.to_string()),
+    }
+}
+
+fn license_batch(error: &LicenseBatchError) -> Problem {
+    match error {
+        LicenseBatchError::Unknown => Problem::not_found("batch"),
+        LicenseBatchError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        LicenseBatchError::InvalidCount => Problem::invalid("/count", error.to_string()),
+        LicenseBatchError::WrongChunk { .. } | LicenseBatchError::Ended(_) => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+    }
+}
+
+fn license(error: &LicenseError) -> Problem {
+    match error {
+        LicenseError::Unknown => Problem::not_found("licence"),
+        LicenseError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        LicenseError::WrongStatus(_) | LicenseError::Perpetual | LicenseError::UnknownMachine => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+        LicenseError::TooManyMachines(_) | LicenseError::TooManyUnbinds => {
+            Problem::new(Code::LimitReached, error.to_string())
+        }
+        LicenseError::InvalidDays => Problem::invalid("/days", error.to_string()),
+    }
+}
+
+fn withdrawal(error: &WithdrawalError) -> Problem {
+    match error {
+        WithdrawalError::Unknown => Problem::not_found("withdrawal"),
+        WithdrawalError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        WithdrawalError::OwnRequest => Problem::new(Code::OwnRequest, error.to_string()),
+        WithdrawalError::WrongStatus(_) => Problem::new(Code::WrongStatus, error.to_string()),
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::WrongCredentials => Self::of(Code::WrongCredentials),
+            SessionError::Locked(until) => {
+                let seconds = (until - clock::now()).num_seconds().max(0).cast_unsigned();
+                Self::new(Code::AccountLocked, "too many failed logins").retry_after(seconds + 1)
+            }
+            SessionError::InvalidToken => Self::of(Code::InvalidRefreshToken),
+            SessionError::TenantNeeded => Self::invalid("/tenant", "there is not exactly one tenant; name yours"),
+            SessionError::Database(error) => error.into(),
+            SessionError::Vault(error) => error.into(),
+            SessionError::Load(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        Self::new(signature_code(&error), error.to_string())
+    }
+}
+
+/// The problem code of a refused signature; its text is [`SignatureError::code`].
+fn signature_code(error: &SignatureError) -> Code {
+    match error {
+        SignatureError::Missing { .. } => Code::SignatureMissing,
+        SignatureError::TooLarge { .. } => Code::SignatureTooLarge,
+        SignatureError::Malformed { .. } => Code::SignatureMalformed,
+        SignatureError::Ambiguous { .. } => Code::SignatureAmbiguous,
+        SignatureError::LabelUnmatched { .. } => Code::SignatureLabelUnmatched,
+        SignatureError::AlgorithmUnsupported { .. } => Code::SignatureAlgorithmUnsupported,
+        SignatureError::ParameterUnsupported { .. } => Code::SignatureParameterUnsupported,
+        SignatureError::KeyIdMissing => Code::KeyIdMissing,
+        SignatureError::ApiKeyUnknown => Code::ApiKeyUnknown,
+        SignatureError::CreatedMissing => Code::CreatedMissing,
+        SignatureError::TooOld { .. } => Code::SignatureTooOld,
+        SignatureError::InFuture { .. } => Code::SignatureInFuture,
+        SignatureError::Expired { .. } => Code::SignatureExpired,
+        SignatureError::ComponentsMissing { .. } => Code::SignatureComponentsMissing,
+        SignatureError::ComponentDuplicated { .. } => Code::SignatureComponentDuplicated,
+        SignatureError::ComponentUnsupported { .. } => Code::SignatureComponentUnsupported,
+        SignatureError::ComponentParameterUnsupported { .. } => Code::SignatureComponentParameterUnsupported,
+        SignatureError::ComponentAbsent { .. } => Code::SignatureComponentAbsent,
+        SignatureError::NonceMissing => Code::NonceMissing,
+        SignatureError::NonceMismatch => Code::NonceMismatch,
+        SignatureError::NonceTooLong { .. } => Code::NonceTooLong,
+        SignatureError::NonceReplayed => Code::NonceReplayed,
+        SignatureError::NonceStoreFull => Code::NonceStoreFull,
+        SignatureError::ContentDigestMissing => Code::ContentDigestMissing,
+        SignatureError::ContentDigestMalformed => Code::ContentDigestMalformed,
+        SignatureError::ContentDigestUnsupported => Code::ContentDigestUnsupported,
+        SignatureError::ContentDigestMismatch => Code::ContentDigestMismatch,
+        SignatureError::Invalid => Code::SignatureInvalid,
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Database(error) => error.into(),
+            LoadError::Payload { .. } | LoadError::Gap { .. } | LoadError::BadTenant(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::MasterKey | VaultError::Unreadable => Self::internal(&error),
+            VaultError::Random => Self::unavailable(&error),
+            VaultError::Erased => Self::new(Code::NotFound, "the data was erased"),
+        }
+    }
+}
+
+impl From<PageError> for Problem {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Cursor(error) => Self::parameter("cursor", error.to_string()),
+            PageError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Database(error) => error.into(),
+            LogError::Gap { .. } | LogError::Negative(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Behind { .. } => Self::new(Code::ReadModelBehind, error.to_string()),
+            WaitError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        let class = error.as_database_error().and_then(|error| error.code());
+        match class.as_deref().and_then(|code| code.get(..2)) {
+            // Class 22, data exception: a value of the request that PostgreSQL can't represent.
+            Some("22") => {
+                tracing::info!(error = %error, "the database can't represent a value of a request");
+                Self::new(Code::InvalidParameter, "a value can't be represented")
+            }
+            // Too many connections, shutting down, cancelled, deadlock, serialization, read-only standby.
+            Some("53" | "57" | "40" | "08" | "25") => Self::unavailable(&error),
+            Some(_) => Self::internal(&error),
+            None => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Protocol(_) => Self::unavailable(&error),
+                other => Self::internal(&other),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_error_keeps_its_own_code() {
+        for error in [
+            SignatureError::Missing { header: "signature" },
+            SignatureError::NonceReplayed,
+            SignatureError::NonceStoreFull,
+            SignatureError::ContentDigestMismatch,
+            SignatureError::TooOld { age_seconds: 301 },
+            SignatureError::ApiKeyUnknown,
+            SignatureError::Invalid,
+        ] {
+            assert_eq!(signature_code(&error).slug(), error.code());
+        }
+    }
+}

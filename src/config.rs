@@ -1,0 +1,204 @@
+//! Configuration by file, environment and flags, the later ones winning. Every secret can come from a file of its own.
+//!
+//! | key | environment | meaning |
+//! |---|---|---|
+//! | `database_url` | `DATABASE_URL` | PostgreSQL, as the owner of the database |
+//! | `nats_url` | `NATS_URL` | NATS with `JetStream`; without it workers read the log itself |
+//! | `listen` | `QUOTARY_LISTEN` | address of the API, `127.0.0.1:8080` by default |
+//! | `master_key`, `master_key_file` | `QUOTARY_MASTER_KEY`, `…_FILE` | 32 bytes in base64 that seal what is secret |
+//! | `token_keys`, `token_keys_file` | `QUOTARY_JWT_KEYS`, `…_FILE` | the JSON key set that signs access tokens |
+//! | `stream_prefix` | `QUOTARY_STREAM_PREFIX` | prefix of NATS names, for several installations on one server |
+//! | `connections` | `QUOTARY_CONNECTIONS` | connections to PostgreSQL of one process, 24 by default |
+//! | `cached_aggregates` | `QUOTARY_CACHED_AGGREGATES` | aggregates of a type kept in memory, 200,000 by default |
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// What a process is started with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// PostgreSQL.
+    #[serde(default)]
+    pub database_url: Option<Secret>,
+    /// The database's URL in a file.
+    #[serde(default)]
+    pub database_url_file: Option<PathBuf>,
+    /// NATS.
+    #[serde(default)]
+    pub nats_url: Option<Secret>,
+    /// NATS' URL in a file.
+    #[serde(default)]
+    pub nats_url_file: Option<PathBuf>,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The master key in base64.
+    #[serde(default)]
+    pub master_key: Option<Secret>,
+    /// The master key in a file.
+    #[serde(default)]
+    pub master_key_file: Option<PathBuf>,
+    /// The key set of access tokens.
+    #[serde(default)]
+    pub token_keys: Option<Secret>,
+    /// The key set of access tokens in a file.
+    #[serde(default)]
+    pub token_keys_file: Option<PathBuf>,
+    /// Prefix of NATS names.
+    #[serde(default)]
+    pub stream_prefix: Option<String>,
+    /// Connections to PostgreSQL.
+    pub connections: u32,
+    /// Aggregates of a type kept in memory.
+    pub cached_aggregates: u64,
+}
+
+/// A text that is never shown and wiped when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            database_url: None,
+            database_url_file: None,
+            nats_url: None,
+            nats_url_file: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            master_key: None,
+            master_key_file: None,
+            token_keys: None,
+            token_keys_file: None,
+            stream_prefix: None,
+            connections: 24,
+            cached_aggregates: 200_000,
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing, unknown or of the wrong kind.
+    #[error("the configuration can't be read: {0}")]
+    Value(#[from] Box<figment::Error>),
+    /// A needed value is nowhere.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// A secret's file can't be read.
+    #[error("{file} can't be read")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Config {
+    /// The configuration of `file` (if any), the environment, and `flags`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] if a value is unknown or of the wrong kind.
+    pub fn load(file: Option<&Path>, flags: &impl Serialize) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::raw().only(&["DATABASE_URL", "DATABASE_URL_FILE", "NATS_URL", "NATS_URL_FILE"]);
+        let own = Env::prefixed("QUOTARY_")
+            .map(|key| match key.as_str() {
+                "JWT_KEYS" => "token_keys".into(),
+                "JWT_KEYS_FILE" => "token_keys_file".into(),
+                other => other.to_ascii_lowercase().into(),
+            })
+            .ignore(&["config", "log"]);
+        let figment = figment.merge(environment).merge(own).merge(Serialized::defaults(flags));
+        Ok(figment.extract().map_err(Box::new)?)
+    }
+
+    /// PostgreSQL's URL.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not set or its file can't be read.
+    pub fn database_url(&self) -> Result<Zeroizing<String>, ConfigError> {
+        secret(self.database_url.as_ref(), self.database_url_file.as_deref())?
+            .ok_or(ConfigError::Missing("DATABASE_URL"))
+    }
+
+    /// NATS' URL, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if its file can't be read.
+    pub fn nats_url(&self) -> Result<Option<Zeroizing<String>>, ConfigError> {
+        secret(self.nats_url.as_ref(), self.nats_url_file.as_deref())
+    }
+
+    /// The master key in base64.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not set or its file can't be read.
+    pub fn master_key(&self) -> Result<Zeroizing<String>, ConfigError> {
+        secret(self.master_key.as_ref(), self.master_key_file.as_deref())?
+            .ok_or(ConfigError::Missing("QUOTARY_MASTER_KEY_FILE"))
+    }
+
+    /// The key set of access tokens.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it is not set or its file can't be read.
+    pub fn token_keys(&self) -> Result<Zeroizing<String>, ConfigError> {
+        secret(self.token_keys.as_ref(), self.token_keys_file.as_deref())?
+            .ok_or(ConfigError::Missing("QUOTARY_JWT_KEYS_FILE"))
+    }
+}
+
+fn secret(value: Option<&Secret>, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, ConfigError> {
+    match (value, file) {
+        (Some(value), _) => Ok(Some(Zeroizing::new(value.0.clone()))),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map(|text| Some(Zeroizing::new(text.trim().to_owned())))
+            .map_err(|source| ConfigError::File { file: file.to_owned(), source }),
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_unknown_keys_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\nconnections = 3\n").unwrap();
+        let config = Config::load(Some(file.path()), &serde_json::json!({"listen": "127.0.0.1:2"})).unwrap();
+        assert_eq!((config.listen.port(), config.connections), (2, 3));
+        std::fs::write(file.path(), "lisen = \"127.0.0.1:1\"\n").unwrap();
+        assert!(Config::load(Some(file.path()), &serde_json::json!({})).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! Brings the history of a vendor that moves in.
+
+pub mod orders;
