@@ -1,1 +1,36 @@
-//! api
+//! The HTTP API: one file per endpoint, all routes in [`router`].
+//!
+//! What must always hold: nothing is written but through [`quotary_commands`]; every query names its tenant and what the
+//! actor may see; every error becomes a [`problem`] with a stable code.
+
+pub mod access;
+pub mod agents;
+pub mod audit;
+pub mod auth;
+pub mod client;
+pub mod client_signature;
+pub mod export;
+pub mod extract;
+pub mod feed;
+pub mod health;
+pub mod license_batches;
+pub mod licenses;
+pub mod me;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+mod problem_of;
+pub mod projects;
+pub mod quota;
+pub mod reply;
+pub mod route;
+pub mod router;
+pub mod sessions;
+pub mod state;
+pub mod stats;
+pub mod tokens;
+pub mod withdrawals;
+
+pub use openapi::openapi_json;
+pub use router::{router, serve, serve_operations};
+pub use state::{AppState, Parts};

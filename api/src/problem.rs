@@ -291,6 +291,37 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// The schema of the document for OpenAPI, with every code.
+impl utoipa::PartialSchema for Problem {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+        let text = |about: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(about)).build();
+        let codes = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("stable, for programs"))
+            .enum_values(Some(Code::ALL.iter().map(|code| code.slug())));
+        let error = ObjectBuilder::new()
+            .property("pointer", text("a JSON pointer into the body, or a parameter's name"))
+            .required("pointer")
+            .property("detail", text("what is wrong there"))
+            .required("detail");
+        let mut document = ObjectBuilder::new()
+            .description(Some("RFC 9457 problem document"))
+            .property("type", text("urn:quotary:problem:<code>"))
+            .property("title", text("the same for every occurrence of the code"))
+            .property("status", ObjectBuilder::new().schema_type(Type::Integer))
+            .property("detail", text("about this occurrence, for people"))
+            .property("code", codes)
+            .property("errors", ArrayBuilder::new().items(error));
+        for required in ["type", "title", "status", "detail", "code"] {
+            document = document.required(required);
+        }
+        document.into()
+    }
+}
+
+impl utoipa::ToSchema for Problem {}
+
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,

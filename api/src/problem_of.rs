@@ -194,7 +194,7 @@ impl From<LoadError> for Problem {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Database(error) => error.into(),
-            LoadError::Payload { .. } | LoadError::Gap { .. } | LoadError::BadTenant(_) => Self::internal(&error),
+            LoadError::Payload { .. } | LoadError::Gap { .. } => Self::internal(&error),
         }
     }
 }

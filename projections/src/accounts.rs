@@ -246,8 +246,7 @@ async fn write_changed(
     expect_rows("accounts", &done, expected)
 }
 
-const COLUMNS: &str =
-    "account_id, tenant_id, username, role, ancestors, parent_id, disabled, created_at, sequence";
+const COLUMNS: &str = "account_id, tenant_id, username, role, ancestors, parent_id, disabled, created_at, sequence";
 
 fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
     let role: &str = row.try_get("role")?;
@@ -336,7 +335,8 @@ pub async fn list(
     filter: &AccountFilter,
     request: &PageRequest,
 ) -> Result<Page<Account>, PageError> {
-    let mut query = QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from read.accounts a where a.tenant_id = "));
+    let mut query =
+        QueryBuilder::<Postgres>::new(format!("select {COLUMNS} from read.accounts a where a.tenant_id = "));
     query.push_bind(actor.tenant_id.0);
     match actor.role {
         Role::SuperAdmin | Role::Analyst | Role::Auditor => {}

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use quotary_domain::{DecodeError, RecordedEvent};
-use sqlx::{Executor as _, PgConnection, PgPool, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Postgres, Row};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,7 +17,7 @@ use crate::projection::Projection;
 use crate::source::{OpenEvents, RunSource};
 
 /// After how many events a fold lets others have the thread.
-const YIELD_EVERY: usize = 256;
+const YIELD_EVERY: u64 = 256;
 
 /// A run's rows, ready to be written.
 pub(crate) struct Folded<R> {
@@ -71,16 +72,14 @@ pub(crate) async fn fold<P: Projection>(
         return Ok(None);
     };
     let mut rows = P::Rows::default();
-    let mut next = expected;
-    for (index, recorded) in run.iter().enumerate() {
+    for (next, recorded) in (expected..).zip(run) {
         if recorded.position != next {
             return Err(RunError::Gap { expected: next, found: recorded.position });
         }
-        next += 1;
         if projection.concerns(&recorded.aggregate_type) {
             projection.fold(&mut rows, recorded, &recorded.decode()?);
         }
-        if index % YIELD_EVERY == YIELD_EVERY - 1 {
+        if next % YIELD_EVERY == 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -147,13 +146,41 @@ pub(crate) async fn write<P: Projection>(
     into: &Generation,
     run: Folded<P::Rows>,
 ) -> Result<(), WriteError> {
-    let mut transaction = generation::begin(pool).await?;
+    let mut connection = WriteConnection::acquire(pool).await?;
+    let mut transaction = connection.pooled.begin().await?;
+    generation::become_projector(&mut transaction).await?;
     if lock(&mut transaction, into).await? != Some(run.first - 1) {
+        transaction.rollback().await?;
+        connection.intact = true;
         return Err(WriteError::Overtaken);
     }
     write_locked(&mut transaction, projection, into, run).await?;
     transaction.commit().await?;
+    connection.intact = true;
     Ok(())
+}
+
+/// A connection that goes back to the pool only after a write that came to its end.
+///
+/// A COPY that is dropped on its way (its task was aborted) leaves answers of the server unread, and sqlx would give them
+/// to the connection's next user. Closing it rolls everything back.
+pub(crate) struct WriteConnection {
+    pub(crate) pooled: PoolConnection<Postgres>,
+    pub(crate) intact: bool,
+}
+
+impl WriteConnection {
+    pub(crate) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { pooled: pool.acquire().await?, intact: false })
+    }
+}
+
+impl Drop for WriteConnection {
+    fn drop(&mut self) {
+        if !self.intact {
+            self.pooled.close_on_drop();
+        }
+    }
 }
 
 /// Locks the generation's row; its checkpoint, or `None` if its state is another by now.
@@ -178,11 +205,11 @@ pub(crate) async fn write_locked<P: Projection>(
 ) -> Result<(), sqlx::Error> {
     // Without waiting for the disk: a crash may lose the last runs, but rows and checkpoint together, and the log has
     // them all.
-    connection.execute(format!(
-        "set local search_path to {}; set local synchronous_commit to off",
-        generation.schema()
-    ).as_str())
-    .await?;
+    connection
+        .execute(
+            format!("set local search_path to {}; set local synchronous_commit to off", generation.schema()).as_str(),
+        )
+        .await?;
     projection.write(run.rows, connection).await?;
     sqlx::query("update public.projections set checkpoint = $3 where name = $1 and generation = $2")
         .bind(&generation.name)

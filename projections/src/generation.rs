@@ -202,8 +202,7 @@ async fn drop_generation(pool: &PgPool, generation: &Generation) -> Result<(), G
         .execute(&mut *transaction)
         .await?;
     if gone.rows_affected() == 1 {
-        transaction.execute(format!("drop schema if exists {} cascade", generation.schema()).as_str())
-            .await?;
+        transaction.execute(format!("drop schema if exists {} cascade", generation.schema()).as_str()).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -236,13 +235,17 @@ async fn create<P: Projection>(connection: &mut PgConnection, projection: &P) ->
         state: GenerationState::Building,
     };
     let schema = made.schema();
-    connection.execute(format!(
-        "create schema {schema}; set local search_path to {schema}; {tables};
+    connection
+        .execute(
+            format!(
+                "create schema {schema}; set local search_path to {schema}; {tables};
          grant usage on schema {schema} to quotary_service;
          grant select on all tables in schema {schema} to quotary_service;",
-        tables = projection.tables().trim_end().trim_end_matches(';'),
-    ).as_str())
-    .await?;
+                tables = projection.tables().trim_end().trim_end_matches(';'),
+            )
+            .as_str(),
+        )
+        .await?;
     connection.execute("set local search_path to default").await?;
     Ok(made)
 }
@@ -256,12 +259,16 @@ pub(crate) async fn point_views<P: Projection>(
 ) -> Result<(), GenerationError> {
     let schema = generation.schema();
     for view in projection.views() {
-        connection.execute(format!(
-            "drop view if exists read.{view};
+        connection
+            .execute(
+                format!(
+                    "drop view if exists read.{view};
              create view read.{view} as select * from {schema}.{view};
              grant select on read.{view} to quotary_service;"
-        ).as_str())
-        .await?;
+                )
+                .as_str(),
+            )
+            .await?;
     }
     Ok(())
 }
@@ -296,6 +303,11 @@ async fn lock_name(connection: &mut PgConnection, name: &str) -> Result<(), sqlx
 /// A transaction under the role that owns the read models.
 pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    transaction.execute("set local role quotary_projector").await?;
+    become_projector(&mut transaction).await?;
     Ok(transaction)
+}
+
+/// Takes the role that owns the read models, for the rest of the transaction.
+pub(crate) async fn become_projector(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute("set local role quotary_projector").await.map(|_| ())
 }

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Executor as _, PgPool};
+use sqlx::{Connection as _, Executor as _, PgPool};
 
-use crate::apply::{self, Folded, ReadAhead, RunError, WriteError, source_error};
+use crate::apply::{self, Folded, ReadAhead, RunError, WriteConnection, WriteError, source_error};
 use crate::generation::{self, Generation, GenerationError, GenerationState, Leftover};
 use crate::projection::Projection;
 use crate::source::{OpenEvents, RunSource as _};
@@ -80,7 +80,12 @@ where
     }
     generation::ensure(pool, &**projection).await?;
     let mut building = generation::building(pool, &**projection, leftover).await?;
-    tracing::info!(projection = building.name, generation = building.generation, from = building.checkpoint, "building");
+    tracing::info!(
+        projection = building.name,
+        generation = building.generation,
+        from = building.checkpoint,
+        "building"
+    );
     loop {
         let serving = generation::ensure(pool, &**projection).await?;
         let head: i64 = sqlx::query_scalar("select position from public.log_head").fetch_one(pool).await?;
@@ -146,7 +151,9 @@ async fn switch<P: Projection, O: OpenEvents>(
     events: &O,
     building: &Generation,
 ) -> Result<Option<Generation>, RebuildError> {
-    let mut transaction = generation::begin(pool).await?;
+    let mut connection = WriteConnection::acquire(pool).await?;
+    let mut transaction = connection.pooled.begin().await?;
+    generation::become_projector(&mut transaction).await?;
     // Its runner stands still from here on: it takes the same lock for every run.
     let Some(old) = generation::serving(&mut transaction, projection.name()).await? else {
         return Ok(None);
@@ -172,6 +179,7 @@ async fn switch<P: Projection, O: OpenEvents>(
     transaction.execute("set local lock_timeout to '400ms'").await.map_err(GenerationError::from)?;
     generation::point_views(&mut transaction, projection, building).await?;
     transaction.commit().await?;
+    connection.intact = true;
     switched.state = GenerationState::Serving;
     Ok(Some(switched))
 }
@@ -190,7 +198,9 @@ async fn collect<P: Projection, O: OpenEvents>(
     let mut run = Vec::new();
     while (run.len() as u64) < goal - after {
         let missing = goal - after - run.len() as u64;
-        run.extend(source.next(usize::try_from(missing).unwrap_or(usize::MAX)).await.map_err(source_error::<O::Source>)?);
+        run.extend(
+            source.next(usize::try_from(missing).unwrap_or(usize::MAX)).await.map_err(source_error::<O::Source>)?,
+        );
     }
     apply::fold(projection, after + 1, &run).await
 }

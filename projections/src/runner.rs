@@ -14,8 +14,8 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{self, ReadAhead, WriteError};
 pub use crate::apply::RunError;
+use crate::apply::{self, ReadAhead, WriteError};
 use crate::generation::{self, Generation, GenerationError, Leftover};
 use crate::projection::Projection;
 use crate::rebuild::{RebuildError, rebuild};
@@ -155,13 +155,7 @@ pub struct Runner<P, O> {
 impl<P: Projection, O: OpenEvents> Runner<P, O> {
     /// A runner of `projection`, fed from `events`; tells `checkpoints` where it stands.
     #[must_use]
-    pub fn new(
-        pool: PgPool,
-        projection: P,
-        events: Arc<O>,
-        checkpoints: Checkpoints,
-        options: RunnerOptions,
-    ) -> Self {
+    pub fn new(pool: PgPool, projection: P, events: Arc<O>, checkpoints: Checkpoints, options: RunnerOptions) -> Self {
         let status = Status {
             name: projection.name(),
             generation: 0,

@@ -29,10 +29,8 @@ pub trait OpenEvents: Send + Sync + 'static {
     type Source: RunSource;
 
     /// The events after position `after`.
-    fn open(
-        &self,
-        after: u64,
-    ) -> impl Future<Output = Result<Self::Source, <Self::Source as RunSource>::Error>> + Send;
+    fn open(&self, after: u64)
+    -> impl Future<Output = Result<Self::Source, <Self::Source as RunSource>::Error>> + Send;
 }
 
 /// The log itself as a source: reads runs and asks again while there is nothing new.
@@ -115,9 +113,9 @@ fn log_passes(error: &LogError) -> bool {
 pub(crate) fn database_passes(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => true,
-        sqlx::Error::Database(refusal) => {
-            refusal.code().is_some_and(|code| ["08", "25", "40", "53", "55", "57", "58"].iter().any(|c| code.starts_with(c)))
-        }
+        sqlx::Error::Database(refusal) => refusal
+            .code()
+            .is_some_and(|code| ["08", "25", "40", "53", "55", "57", "58"].iter().any(|c| code.starts_with(c))),
         _ => false,
     }
 }

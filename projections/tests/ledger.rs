@@ -1,5 +1,7 @@
 //! The ledger read model against the domain's own fold, on a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "read_model_fixture/histories.rs"]
 mod histories;
 mod read_model_fixture;
@@ -129,7 +131,13 @@ async fn a_statements_opening_and_lines_add_up_to_its_closing_also_when_history_
     // Times that do not follow the order of the log, several events at the very same time among them.
     let spread = |facts: Vec<Fact>, dice: &mut Dice| -> Vec<Fact> {
         let at = |dice: &mut Dice| start + TimeDelta::hours(i64::try_from(dice.below(24 * 40)).unwrap());
-        facts.into_iter().map(|fact| { let time = at(dice); fact.at(time) }).collect()
+        facts
+            .into_iter()
+            .map(|fact| {
+                let time = at(dice);
+                fact.at(time)
+            })
+            .collect()
     };
     let facts = History::default().facts(&mut dice, AGENTS, 600);
     let position = fixture.append(spread(facts, &mut dice)).await;
@@ -198,13 +206,14 @@ async fn an_overdrawn_balance_stops_the_projection() {
     let fixture = Fixture::new().await;
     let amount = Quota::new(5).unwrap();
     let journal_id = JournalId(Uuid::from_u128(1));
-    let sent = AgentQuotaEvent::QuotaSent { journal_id, kind: TransferKind::Transfer, to: agent(1), amount, note: None };
+    let sent =
+        AgentQuotaEvent::QuotaSent { journal_id, kind: TransferKind::Transfer, to: agent(1), amount, note: None };
     fixture.append(vec![fact::<AgentQuota>(agent(0).0, &sent)]).await;
     let running = fixture.run(Ledger, 100);
     let status = running.status.clone();
     assert!(running.task.await.unwrap().is_err());
     let status = status.lock().clone();
     assert_eq!(status.checkpoint, 0);
-    assert!(status.last_error.unwrap().contains("balance"), "the reason is told");
+    assert!(status.last_error.unwrap().contains("available_after_check"), "the reason is told");
     fixture.finish().await;
 }

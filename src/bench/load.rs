@@ -40,7 +40,7 @@ where
     for _ in 0..in_flight {
         let (call, numbers) = (call.clone(), numbers.clone());
         workers.spawn(async move {
-            let mut latencies = Histogram::<u64>::new(3).expect("3 digits are allowed");
+            let mut latencies = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order");
             while Instant::now() < end {
                 let sent = Instant::now();
                 call(numbers.fetch_add(1, Ordering::Relaxed)).await?;
@@ -52,7 +52,7 @@ where
             Ok::<_, E>(latencies)
         });
     }
-    let mut all = Histogram::<u64>::new(3).expect("3 digits are allowed");
+    let mut all = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order");
     while let Some(joined) = workers.join_next().await {
         let latencies = match joined {
             Ok(outcome) => outcome?,

@@ -35,8 +35,27 @@ async fn run(
     agents: Arc<Vec<AccountId>>,
     pair: fn(usize, usize) -> (usize, usize),
 ) -> Result<Measured, Failure> {
+    keep_going(scene, agents, pair, (IN_FLIGHT, WARM_UP, PERIOD)).await
+}
+
+/// Fills the log with transfers for a while, many at a time.
+///
+/// # Errors
+/// If a transfer fails.
+pub async fn fill(scene: &Scene, agents: Arc<Vec<AccountId>>, period: Duration) -> Result<(), Failure> {
+    let spread = |number: usize, count: usize| (number % count, (number * 7 + 1) % count);
+    keep_going(scene, agents, spread, (512, Duration::ZERO, period)).await?;
+    Ok(())
+}
+
+async fn keep_going(
+    scene: &Scene,
+    agents: Arc<Vec<AccountId>>,
+    pair: fn(usize, usize) -> (usize, usize),
+    (in_flight, warm_up, period): (usize, Duration, Duration),
+) -> Result<Measured, Failure> {
     let (commands, tenant_id) = (scene.commands.clone(), scene.tenant_id);
-    closed_loop(IN_FLIGHT, WARM_UP, PERIOD, move |number| {
+    closed_loop(in_flight, warm_up, period, move |number| {
         let (commands, agents) = (commands.clone(), agents.clone());
         async move {
             let number = usize::try_from(number)?;

@@ -195,7 +195,7 @@ pub(super) fn view_of(id: LicenseId, license: &License, at: chrono::DateTime<chr
 }
 
 /// What a machine's sealed name is for.
-pub(super) fn machine_name_purpose(id: LicenseId) -> String {
+pub(crate) fn machine_name_purpose(id: LicenseId) -> String {
     format!("machine-name/{id}")
 }
 

@@ -16,26 +16,25 @@ use quotary_projections::license_index::{LicenseIndex, ProjectEntry};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::counts::VerificationCounts;
 use super::from_log::FromLog;
 use super::keys::{ClientKey, ClientKeys};
 use crate::client_signature::{
     NonceStore, ParsedSignature, SignatureError, response_signature_requested, sign_response,
 };
+use crate::extract::{parse_json, read_body, traceparent};
 use crate::problem::Problem;
+use crate::state::AppState;
 
-/// Largest body, in bytes.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Bytes that most answers fit into.
 const USUAL_ANSWER_BYTES: usize = 640;
 
-/// What the client calls share.
-#[derive(Debug)]
-pub struct ClientCalls {
-    pub(super) commands: Commands,
-    pub(super) index: Arc<LicenseIndex>,
-    nonces: Arc<NonceStore>,
-    keys: ClientKeys,
+/// What the client calls need of the process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientCalls<'a> {
+    pub commands: &'a Commands,
+    pub index: &'a LicenseIndex,
+    nonces: &'a NonceStore,
+    keys: &'a ClientKeys,
 }
 
 /// A request whose signature, time, digest and nonce are in order.
@@ -76,31 +75,28 @@ impl From<SignatureError> for Refused {
     }
 }
 
-impl ClientCalls {
-    /// The shared parts; the counts are registered with the process' metrics by the caller.
-    #[must_use]
-    pub fn new(
-        commands: Commands,
-        index: Arc<LicenseIndex>,
-        nonces: Arc<NonceStore>,
-        counts: VerificationCounts,
-    ) -> Self {
-        let keys = ClientKeys::new(commands.log().vault().clone(), counts);
-        Self { commands, index, nonces, keys }
+impl<'a> ClientCalls<'a> {
+    pub(super) fn of(state: &'a AppState) -> Self {
+        Self {
+            commands: &state.commands,
+            index: &state.license_index,
+            nonces: &state.nonces,
+            keys: &state.client_keys,
+        }
     }
 
-    pub(super) fn vault(&self) -> &Vault {
+    pub(super) fn vault(&self) -> &'a Vault {
         self.commands.log().vault()
     }
 
-    pub(super) fn from_log(&self) -> FromLog<'_> {
-        FromLog { pool: self.commands.log().pool(), index: &self.index }
+    pub(super) fn from_log(&self) -> FromLog<'a> {
+        FromLog { pool: self.commands.log().pool(), index: self.index }
     }
 
     /// Receives a request up to the point where its body may be believed.
     pub(super) async fn receive(&self, request: Request) -> Result<ClientCall, Refused> {
         let (parts, body) = request.into_parts();
-        let body = read_body(body).await?;
+        let body = read_body(&parts.headers, body).await?;
         let signature = ParsedSignature::parse(&parts.headers)?;
         let now = clock::now();
         let trusted = self.index.is_trusted(Instant::now());
@@ -118,8 +114,7 @@ impl ClientCalls {
             let signer = sign_answer.then(|| (key, signature.nonce().to_owned(), now));
             return Err(Refused { problem: error.into(), signer });
         }
-        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let traceparent = traceparent.filter(|value| value.len() <= 128).map(str::to_owned);
+        let traceparent = traceparent(&parts.headers);
         Ok(ClientCall { project, key, body, now, trusted, traceparent, signature, sign_answer })
     }
 
@@ -207,7 +202,7 @@ impl ClientCall {
     /// The body as a value.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         // The usual case by the fastest reader; what went wrong is told by the slower one, which knows the place.
-        serde_json::from_slice(&self.body).or_else(|_| crate::extract::json::parse(&self.body))
+        serde_json::from_slice(&self.body).or_else(|_| parse_json(&self.body))
     }
 
     /// The circumstances of a command of this call. A repeat of the request, to whichever process, has the same nonce.
@@ -219,10 +214,6 @@ impl ClientCall {
             ..Context::system(self.key.tenant_id, command, self.now)
         }
     }
-}
-
-async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, MAX_BODY_BYTES).await.map_err(|error| Problem::body_unreadable(&error))
 }
 
 fn json<T: Serialize>(answer: &T) -> Result<Response, Problem> {

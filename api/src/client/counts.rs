@@ -62,11 +62,7 @@ pub struct VerificationCounts {
 }
 
 impl VerificationCounts {
-    /// No counts yet.
-    ///
-    /// # Errors
-    /// [`prometheus::Error`] if the metric's name were not one.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    fn build() -> Result<Self, prometheus::Error> {
         let opts = Opts::new("quotary_license_verifications_total", "Verifications of licence keys by project and code.");
         let labels = vec!["project_id".to_owned(), "code".to_owned()];
         let desc = Desc::new(opts.fq_name(), opts.help.clone(), labels, opts.const_labels.clone())?;
@@ -83,6 +79,13 @@ impl VerificationCounts {
         let added = Arc::new(ProjectCounts::new(project_id));
         projects.push(added.clone());
         added
+    }
+}
+
+impl Default for VerificationCounts {
+    /// No counts yet.
+    fn default() -> Self {
+        Self::build().expect("the name and the labels are valid")
     }
 }
 
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn counts_of_all_threads_add_up() {
-        let counts = VerificationCounts::new().unwrap();
+        let counts = VerificationCounts::default();
         let project = counts.of(ProjectId::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {

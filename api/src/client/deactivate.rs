@@ -2,8 +2,6 @@
 //!
 //! A command with the request's nonce as its idempotency key.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::response::Response;
 
@@ -12,24 +10,13 @@ use super::call::{ClientCall, ClientCalls};
 use super::from_log::FreshLicense;
 use super::request::{DeactivateRequest, check_fingerprint};
 use crate::problem::Problem;
+use crate::state::AppState;
 
 /// Takes the machine off the licence; its validity goes on.
-#[utoipa::path(
-    post,
-    path = "/v1/client/licenses/deactivate",
-    tag = "client",
-    request_body = DeactivateRequest,
-    responses(
-        (status = 200, description = "The licence after it, signed if `Accept-Signature` was sent", body = LicenseOnly),
-        (status = 400, description = "The body is not as it should be", body = Problem),
-        (status = 401, description = "The signature is missing, wrong, too old or used before", body = Problem),
-        (status = 404, description = "The project has no licence with this key", body = Problem),
-        (status = 409, description = "The licence is not bound to this machine", body = Problem),
-        (status = 503, description = "Not possible at the moment", body = Problem),
-    ),
-    security(("client_signature" = []))
-)]
-pub async fn deactivate(State(calls): State<Arc<ClientCalls>>, request: Request) -> Response {
+#[utoipa::path(post, path = "/v1/client/licenses/deactivate", tag = "client", request_body = DeactivateRequest,
+    responses((status = 200, description = "The licence after it; signed if `Accept-Signature` was sent", body = LicenseOnly)))]
+pub async fn handle(State(state): State<AppState>, request: Request) -> Response {
+    let calls = ClientCalls::of(&state);
     let call = match calls.receive(request).await {
         Ok(call) => call,
         Err(refused) => return calls.refuse(refused).await,
@@ -38,10 +25,10 @@ pub async fn deactivate(State(calls): State<Arc<ClientCalls>>, request: Request)
     calls.respond(&call, answer).await
 }
 
-impl ClientCalls {
-    async fn deactivation<'a>(&self, call: &'a ClientCall) -> Result<LicenseOnly<'a>, Problem> {
+impl ClientCalls<'_> {
+    async fn deactivation<'c>(&self, call: &'c ClientCall) -> Result<LicenseOnly<'c>, Problem> {
         let request: DeactivateRequest = call.body()?;
-        check_fingerprint(&request.machine.fingerprint).map_err(Problem::from_field)?;
+        check_fingerprint(&request.machine.fingerprint).map_err(|(pointer, detail)| Problem::invalid(pointer, detail))?;
         let found = self.own_license(call, &request.key).await?;
         let fingerprint_hash = self.vault().hash(call.key.tenant_id, "fingerprint", &request.machine.fingerprint);
         let context = call.context("license.deactivate");

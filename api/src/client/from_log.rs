@@ -15,6 +15,7 @@ use quotary_projections::{license_index, licenses};
 use sqlx::PgPool;
 
 use super::answer::view_of;
+use crate::problem::{Code, Problem};
 
 /// How many events behind what memory and read model know are searched for one request.
 const SEARCHED: usize = 4_096;
@@ -40,6 +41,19 @@ pub enum FromLogError {
     /// Too much is not known in memory yet.
     #[error("this process is too far behind the log")]
     Behind,
+}
+
+impl From<FromLogError> for Problem {
+    fn from(error: FromLogError) -> Self {
+        match error {
+            FromLogError::Load(error) => error.into(),
+            FromLogError::Log(error) => error.into(),
+            FromLogError::Database(error) => error.into(),
+            FromLogError::Generation(GenerationError::Database(error)) => error.into(),
+            FromLogError::Generation(_) | FromLogError::Decode(_) => Self::internal(&error),
+            FromLogError::Behind => Self::new(Code::Unavailable, error.to_string()),
+        }
+    }
 }
 
 /// A licence as the log has it now.

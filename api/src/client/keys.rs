@@ -83,7 +83,9 @@ pub struct ClientKeys {
 }
 
 impl ClientKeys {
-    pub(super) fn new(vault: Vault, counts: VerificationCounts) -> Self {
+    /// No keys yet.
+    #[must_use]
+    pub fn new(vault: Vault, counts: VerificationCounts) -> Self {
         Self { known: ArcSwap::default(), vault, counts }
     }
 

@@ -1,6 +1,6 @@
 //! The calls of client software: verify, deactivate and query, signed by RFC 9421.
 //!
-//! What must always hold: every call goes through [`ClientCalls::receive`](ClientCalls), which believes nothing before the
+//! What must always hold: every call goes through `ClientCalls::receive`, which believes nothing before the
 //! signature was verified; the usual verification touches neither PostgreSQL nor a lock that anyone holds for long.
 
 pub mod answer;
@@ -14,7 +14,19 @@ pub mod request;
 pub mod timestamp;
 pub mod verify;
 
-pub use call::{ClientCalls, MAX_BODY_BYTES};
 pub use counts::VerificationCounts;
 pub use from_log::FromLogError;
+pub use keys::ClientKeys;
 pub use request::{DeactivateRequest, QueryRequest, VerifyRequest};
+
+use crate::access::Access;
+use crate::route::{Route, route};
+
+/// `/v1/client/…`.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route!(Access::Client, verify, [Contention]),
+        route!(Access::Client, deactivate, [NotFound, WrongStatus, ProjectDisabled, Contention]),
+        route!(Access::Client, query, [NotFound]),
+    ]
+}

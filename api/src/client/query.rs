@@ -2,8 +2,6 @@
 //!
 //! Reads the log, so that the answer is true whatever the state of this process.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::response::Response;
 use quotary_commands::license_key::LicenseKey;
@@ -13,25 +11,15 @@ use super::call::{ClientCall, ClientCalls};
 use super::from_log::FreshLicense;
 use super::request::QueryRequest;
 use super::timestamp::Timestamp;
-use super::verify::remaining;
-use crate::problem::Problem;
+use super::verify::{MISTYPED, remaining};
+use crate::problem::{Code as ProblemCode, Problem};
+use crate::state::AppState;
 
 /// Answers a licence of the caller's own project.
-#[utoipa::path(
-    post,
-    path = "/v1/client/licenses/query",
-    tag = "client",
-    request_body = QueryRequest,
-    responses(
-        (status = 200, description = "The licence, signed if `Accept-Signature` was sent", body = LicenseOnly),
-        (status = 400, description = "The body is not as it should be", body = Problem),
-        (status = 401, description = "The signature is missing, wrong, too old or used before", body = Problem),
-        (status = 404, description = "The project has no licence with this key", body = Problem),
-        (status = 503, description = "Not possible at the moment", body = Problem),
-    ),
-    security(("client_signature" = []))
-)]
-pub async fn query(State(calls): State<Arc<ClientCalls>>, request: Request) -> Response {
+#[utoipa::path(post, path = "/v1/client/licenses/query", tag = "client", request_body = QueryRequest,
+    responses((status = 200, description = "The licence; signed if `Accept-Signature` was sent", body = LicenseOnly)))]
+pub async fn handle(State(state): State<AppState>, request: Request) -> Response {
+    let calls = ClientCalls::of(&state);
     let call = match calls.receive(request).await {
         Ok(call) => call,
         Err(refused) => return calls.refuse(refused).await,
@@ -40,8 +28,8 @@ pub async fn query(State(calls): State<Arc<ClientCalls>>, request: Request) -> R
     calls.respond(&call, answer).await
 }
 
-impl ClientCalls {
-    async fn question<'a>(&self, call: &'a ClientCall) -> Result<LicenseOnly<'a>, Problem> {
+impl ClientCalls<'_> {
+    async fn question<'c>(&self, call: &'c ClientCall) -> Result<LicenseOnly<'c>, Problem> {
         let request: QueryRequest = call.body()?;
         let found = self.own_license(call, &request.key).await?;
         self.license_answer(call, &found)
@@ -49,7 +37,7 @@ impl ClientCalls {
 
     /// The licence of a key, if it is one of the caller's own project.
     pub(super) async fn own_license(&self, call: &ClientCall, key: &str) -> Result<FreshLicense, Problem> {
-        let key = LicenseKey::parse(key).map_err(|_| Problem::license_key_mistyped())?;
+        let key = LicenseKey::parse(key).map_err(|_| Problem::new(ProblemCode::NotFound, MISTYPED))?;
         let key_hash = self.vault().hash(call.key.tenant_id, "license-key", key.as_str());
         let found = self.from_log().license_of_key(call.key.tenant_id, &key_hash).await?;
         found
@@ -60,11 +48,11 @@ impl ClientCalls {
     }
 
     /// The answer that shows a licence with its machines.
-    pub(super) fn license_answer<'a>(
+    pub(super) fn license_answer<'c>(
         &self,
-        call: &'a ClientCall,
+        call: &'c ClientCall,
         found: &FreshLicense,
-    ) -> Result<LicenseOnly<'a>, Problem> {
+    ) -> Result<LicenseOnly<'c>, Problem> {
         let view = view_of(found.id, &found.license, call.now).ok_or_else(|| Problem::not_found("license"))?;
         let bindings = bindings(self.vault(), call.key.tenant_id, found.id, &found.license)
             .map_err(|error| Problem::internal(&error))?;

@@ -3,8 +3,6 @@
 //! What must always hold: in the usual case the answer comes from memory, without PostgreSQL; the first use of a machine
 //! is a command, decided on the log; an index that is not trusted is not answered from.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine as _;
@@ -21,9 +19,10 @@ use super::call::{ClientCall, ClientCalls};
 use super::from_log::{FreshLicense, judge};
 use super::request::{MachineRequest, VerifyRequest};
 use super::timestamp::Timestamp;
-use crate::problem::Problem;
+use crate::problem::{Code as ProblemCode, Problem};
+use crate::state::AppState;
 
-const MISTYPED: &str = "the key was mistyped: its check character does not fit";
+pub(super) const MISTYPED: &str = "the key was mistyped: its check character does not fit";
 const UNKNOWN: &str = "no licence has this key";
 
 /// What is asked, in the form in which it is looked up.
@@ -49,21 +48,10 @@ impl Found {
 /// Verifies a licence key on a machine; first use activates the licence and binds the machine.
 ///
 /// The outcome of a verification is always a 200 with a `code`; only a request that is not in order gets a problem.
-#[utoipa::path(
-    post,
-    path = "/v1/client/licenses/verify",
-    tag = "client",
-    request_body = VerifyRequest,
-    responses(
-        (status = 200, description = "The outcome, signed if `Accept-Signature` was sent", body = VerifyAnswer),
-        (status = 400, description = "The body is not as it should be", body = Problem),
-        (status = 401, description = "The signature is missing, wrong, too old or used before", body = Problem),
-        (status = 413, description = "The body is over 1 MiB", body = Problem),
-        (status = 503, description = "Not possible at the moment", body = Problem),
-    ),
-    security(("client_signature" = []))
-)]
-pub async fn verify(State(calls): State<Arc<ClientCalls>>, request: Request) -> Response {
+#[utoipa::path(post, path = "/v1/client/licenses/verify", tag = "client", request_body = VerifyRequest,
+    responses((status = 200, description = "The outcome; signed if `Accept-Signature` was sent", body = VerifyAnswer)))]
+pub async fn handle(State(state): State<AppState>, request: Request) -> Response {
+    let calls = ClientCalls::of(&state);
     let call = match calls.receive(request).await {
         Ok(call) => call,
         Err(refused) => return calls.refuse(refused).await,
@@ -72,10 +60,10 @@ pub async fn verify(State(calls): State<Arc<ClientCalls>>, request: Request) -> 
     calls.respond(&call, answer).await
 }
 
-impl ClientCalls {
-    async fn verification<'a>(&self, call: &'a ClientCall) -> Result<VerifyAnswer<'a>, Problem> {
+impl ClientCalls<'_> {
+    async fn verification<'c>(&self, call: &'c ClientCall) -> Result<VerifyAnswer<'c>, Problem> {
         let request: VerifyRequest = call.body()?;
-        request.machine.check().map_err(Problem::from_field)?;
+        request.machine.check().map_err(|(pointer, detail)| Problem::invalid(pointer, detail))?;
         let Found { code, detail, license } = self.find(call, &request).await?;
         call.key.counts.add(code);
         let expires_at = license.as_ref().and_then(|license| license.expires_at);
@@ -121,7 +109,7 @@ impl ClientCalls {
         match settled(self.judge(call, asked, &fresh)) {
             Ok(found) => Ok(found),
             Err(Open::Activation(id)) => self.activate(call, asked, id).await,
-            Err(Open::Doubt) => Err(Problem::try_again()),
+            Err(Open::Doubt) => Err(Problem::of(ProblemCode::Contention)),
         }
     }
 
@@ -153,7 +141,7 @@ impl ClientCalls {
         let Some(fresh) = fresh else { return Ok(Found::without_license(Code::NotFound, Some(UNKNOWN))) };
         let now = self.index.project(project).unwrap_or_else(|| call.project.clone());
         let fingerprint_hash = URL_SAFE_NO_PAD.encode(asked.fingerprint_hash);
-        settled(judge(&now, &fresh, &fingerprint_hash, call.now)).map_err(|_| Problem::try_again())
+        settled(judge(&now, &fresh, &fingerprint_hash, call.now)).map_err(|_| Problem::of(ProblemCode::Contention))
     }
 }
 

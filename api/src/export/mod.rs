@@ -8,6 +8,7 @@ mod source;
 mod stream;
 mod xlsx;
 
+pub(crate) use source::open_key;
 pub use source::{ExportError, KeySource};
 pub use stream::body;
 

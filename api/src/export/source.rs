@@ -10,6 +10,7 @@ use sqlx::PgPool;
 use zeroize::Zeroizing;
 
 use super::KeyRow;
+use crate::problem::Problem;
 
 /// How many keys are read at a time.
 const PAGE: u32 = 2_000;
@@ -41,6 +42,16 @@ pub enum ExportError {
     /// No more workbooks can be made.
     #[error("this process is stopping")]
     Stopping(#[from] tokio::sync::AcquireError),
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Database(error) => error.into(),
+            ExportError::Vault(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
 }
 
 /// Reads the first `count` keys of a batch.

@@ -45,7 +45,6 @@ enum Machines {
 
 /// What a licence is loaded with from the read model.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of the read model")]
 pub(super) struct Columns {
     pub sequence: u64,
     pub activated_at: Option<DateTime<Utc>>,

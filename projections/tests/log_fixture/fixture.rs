@@ -3,7 +3,6 @@
 //! What always holds: two tests share no database and no stream, and [`Fixture::finish`] leaves neither behind.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
-
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::Path;

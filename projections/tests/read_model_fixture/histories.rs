@@ -6,12 +6,10 @@ use cqrs_es::Aggregate as _;
 use quotary_domain::agent_quota::{
     AgentQuota, AgentQuotaCommand, AgentQuotaEvent, Destination, HoldPurpose, TransferKind,
 };
-use quotary_domain::{
-    AccountId, Aggregate as _, BatchId, HoldId, JournalId, ProjectId, Quota, WithdrawalId,
-};
+use quotary_domain::{AccountId, Aggregate as _, BatchId, HoldId, JournalId, ProjectId, Quota, WithdrawalId};
 use uuid::Uuid;
 
-use super::{Dice, Fact, fact};
+use crate::read_model_fixture::{Dice, Fact, fact};
 
 /// The agents' quota as the domain folds it, and what happened.
 #[derive(Default)]

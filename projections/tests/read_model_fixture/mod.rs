@@ -179,13 +179,14 @@ impl Fixture {
     }
 
     pub async fn reached(&self, running: &Running, name: &str, position: u64) {
+        let names = [name];
         let failed = async {
             while running.status.lock().health != Health::Failed {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::select! {
-            arrived = wait_for(&self.pool, &running.checkpoints, &[name], position, PATIENCE) => {
+            arrived = wait_for(&self.pool, &running.checkpoints, &names, position, PATIENCE) => {
                 if let Err(error) = arrived { panic!("{error}; {:?}", running.status.lock()) }
             }
             () = failed => panic!("the runner failed: {:?}", running.status.lock()),
@@ -222,7 +223,7 @@ fn migrations() -> Vec<String> {
     files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
 }
 
-/// A small generator of repeatable numbers (SplitMix64), so that a failing history can be run again by its seed.
+/// A small generator of repeatable numbers (`SplitMix64`), so that a failing history can be run again by its seed.
 pub struct Dice(pub u64);
 
 impl Dice {

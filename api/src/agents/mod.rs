@@ -1,0 +1,24 @@
+//! Accounts below an admin (rows U1, U2, U7).
+
+pub mod answer;
+pub mod create;
+pub mod disable;
+pub mod enable;
+pub mod get;
+pub mod list;
+pub mod unlock;
+
+use crate::access::{ADMINS, Access};
+use crate::route::{Route, route};
+
+/// `/v1/agents…`.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route!(ADMINS, create, [Taken, InsufficientQuota, LimitReached, AlreadyExists]),
+        route!(Access::Account, list, []),
+        route!(Access::Account, get, []),
+        route!(ADMINS, disable, []),
+        route!(ADMINS, enable, []),
+        route!(ADMINS, unlock, []),
+    ]
+}

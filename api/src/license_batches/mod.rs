@@ -1,0 +1,24 @@
+//! Batches of licences: asked for, watched, shown and downloaded (rows L1–L3).
+
+mod batch;
+pub mod create;
+pub mod export;
+pub mod get;
+pub mod licenses;
+pub mod list;
+
+pub use batch::Batch;
+
+use crate::access::{Access, QUOTA_HOLDERS};
+use crate::route::{Route, route};
+
+/// `/v1/license-batches…`.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route!(QUOTA_HOLDERS, create, [InsufficientQuota, ProjectDisabled, ProjectNotGranted, LimitReached]),
+        route!(Access::Account, list, []),
+        route!(Access::Account, get, []),
+        route!(Access::Account, licenses, []),
+        route!(QUOTA_HOLDERS, export, [Contention, IdempotencyKeyReused]),
+    ]
+}

@@ -1,0 +1,28 @@
+//! Quota: top-ups, transfers, balances and statements (rows Q1, Q2, Q6).
+
+pub mod account;
+pub mod get_transfer;
+pub mod list_transfers;
+pub mod movement;
+pub mod refuse_transfer;
+pub mod release_transfer;
+pub mod statement;
+pub mod top_up;
+pub mod transfer;
+
+use crate::access::{ADMINS, Access, QUOTA_HOLDERS};
+use crate::route::{Route, route};
+
+/// `/v1/quota/…`.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        route!(ADMINS, top_up, [InsufficientQuota, AccountDisabled]),
+        route!(QUOTA_HOLDERS, transfer, [InsufficientQuota, AccountDisabled]),
+        route!(Access::Account, list_transfers, []),
+        route!(Access::Account, get_transfer, []),
+        route!(ADMINS, release_transfer, [TransferNotSuspended, ReadModelBehind]),
+        route!(ADMINS, refuse_transfer, [TransferNotSuspended, ReadModelBehind]),
+        route!(Access::Account, account, []),
+        route!(Access::Account, statement, []),
+    ]
+}

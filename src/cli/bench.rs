@@ -1,0 +1,27 @@
+//! `quotary bench`: measures on private servers.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use quotary::bench;
+
+use super::Failure;
+
+#[derive(Args)]
+pub struct Bench {
+    /// Only measurements whose name starts with this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Where the lines go.
+    #[arg(long, default_value = "target/bench.jsonl")]
+    out: PathBuf,
+    /// The orders to import; the measurement is left out, and says so, if the file is not there.
+    #[arg(long, default_value = "../shared/data/cdnow/orders.csv")]
+    orders: PathBuf,
+}
+
+impl Bench {
+    pub async fn run(self) -> Result<(), Failure> {
+        bench::run(&bench::Options { only: self.only, out: self.out, orders: self.orders }).await
+    }
+}

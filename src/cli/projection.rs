@@ -1,0 +1,64 @@
+//! `quotary projection`: read models.
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use quotary::config::Config;
+use quotary_projections::generation::{self, Generation, Leftover};
+use quotary_projections::log_reader::LogReader;
+use quotary_projections::projection::Projection as ReadModel;
+use quotary_projections::rebuild::rebuild;
+use quotary_projections::{
+    accounts, audit, ledger, license_stats, licenses, movements, projects, withdrawals,
+};
+use sqlx::PgPool;
+
+use super::{Failure, open};
+
+#[derive(Subcommand)]
+pub enum Projection {
+    /// Every read model and where it stands.
+    List,
+    /// Builds a read model anew beside the one that serves, and switches when it has caught up.
+    Rebuild {
+        /// The read model's name.
+        name: String,
+    },
+}
+
+impl Projection {
+    #[expect(clippy::print_stdout, reason = "this is the command's output")]
+    pub async fn run(self, config: &Config) -> Result<(), Failure> {
+        let pool = open(config).await?;
+        match self {
+            Self::List => {
+                for Generation { name, generation, version, checkpoint, state } in generation::list(&pool).await? {
+                    println!("{name:<16} generation {generation} version {version} at {checkpoint} {}", state.as_str());
+                }
+            }
+            Self::Rebuild { name } => {
+                let built = match name.as_str() {
+                    "accounts" => anew(&pool, accounts::Accounts).await?,
+                    "audit" => anew(&pool, audit::Audit).await?,
+                    "ledger" => anew(&pool, ledger::Ledger).await?,
+                    "license_stats" => anew(&pool, license_stats::LicenseStatistics).await?,
+                    "licenses" => anew(&pool, licenses::Licenses).await?,
+                    "movements" => anew(&pool, movements::Movements).await?,
+                    "projects" => anew(&pool, projects::Projects).await?,
+                    "withdrawals" => anew(&pool, withdrawals::Withdrawals).await?,
+                    _ => return Err(format!("there is no read model {name}; `projection list` shows them").into()),
+                };
+                println!("{} serves generation {} at {}", built.name, built.generation, built.checkpoint);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn anew<P: ReadModel>(pool: &PgPool, projection: P) -> Result<Generation, Failure>
+where
+    P::Rows: 'static,
+{
+    let (projection, log) = (Arc::new(projection), Arc::new(LogReader::new(pool.clone())));
+    Ok(rebuild(pool, &projection, &log, Leftover::Discard).await?)
+}

@@ -1,0 +1,321 @@
+//! Wires the crates into a process: the API, the workers, or both, over one database and one bus.
+//!
+//! Order at start: migrate, read models, write side, workers, memory of the API, listener. Order at the stop: no new
+//! requests, then the workers, then the queue of the log is drained.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use quotary_api::tokens::{TokenKeys, TokenKeysError};
+use quotary_api::{AppState, Parts};
+use quotary_commands::{Commands, EventLog, Limits, Vault, VaultError};
+use quotary_projections::accounts::Accounts;
+use quotary_projections::audit::Audit;
+use quotary_projections::bus::subjects::{InvalidToken, Names};
+use quotary_projections::feed::EventSource;
+use quotary_projections::generation::{self, GenerationError};
+use quotary_projections::ledger::Ledger;
+use quotary_projections::license_stats::LicenseStatistics;
+use quotary_projections::licenses::Licenses;
+use quotary_projections::movements::Movements;
+use quotary_projections::projects::Projects;
+use quotary_projections::runner::{Health, RunnerError, Runners};
+use quotary_projections::wait::Checkpoints;
+use quotary_projections::withdrawals::Withdrawals;
+use quotary_workers::relay::{self, RelayError, RelayOptions, RelayStatus};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ConfigError};
+use crate::database::{self, DatabaseError};
+
+/// Which halves a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// API and workers.
+    Both,
+    /// The API alone.
+    Api,
+    /// The workers alone, with health and metrics on the API's address.
+    Worker,
+}
+
+/// Why a process can't start or has to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The configuration lacks something.
+    #[error("the configuration is incomplete")]
+    Config(#[from] ConfigError),
+    /// The database can't be used.
+    #[error("the database can't be used")]
+    Database(#[from] DatabaseError),
+    /// A read model can't be made.
+    #[error("the read models can't be made")]
+    ReadModels(#[from] GenerationError),
+    /// The master key is wrong.
+    #[error("the master key can't be used")]
+    Vault(#[from] VaultError),
+    /// The token keys are wrong.
+    #[error("the keys of access tokens can't be used")]
+    TokenKeys(#[from] TokenKeysError),
+    /// The NATS URL is wrong or the server refuses.
+    #[error("the bus can't be used")]
+    Bus(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The prefix of NATS names is wrong.
+    #[error("the prefix of stream names can't be used")]
+    Names(#[from] InvalidToken),
+    /// The address is taken or not ours.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The licences and accounts can't be loaded into memory.
+    #[error("the API's memory can't be loaded")]
+    Load(#[from] quotary_api::feed::LoadError),
+    /// The API's server failed.
+    #[error("the API's server failed")]
+    Serve(#[from] std::io::Error),
+    /// A read model stopped.
+    #[error("a read model stopped")]
+    Runner(#[from] RunnerError),
+    /// The relay could not be started.
+    #[error("the relay could not be started")]
+    Relay(#[from] RelayError),
+    /// A part of the process ended though nobody asked it to.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+}
+
+/// A running process.
+pub struct Service {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// The write side.
+    pub commands: Commands,
+    /// The database, as the service.
+    pub pool: PgPool,
+    cancel: CancellationToken,
+    parts: JoinSet<Result<(), ServiceError>>,
+    committer: JoinHandle<()>,
+}
+
+/// What the halves share.
+struct Common {
+    commands: Commands,
+    pool: PgPool,
+    events: Arc<EventSource>,
+    checkpoints: Checkpoints,
+    nats: Option<jetstream::Context>,
+    names: Names,
+    relay_status: Arc<RelayStatus>,
+    cancel: CancellationToken,
+}
+
+impl Service {
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: nothing runs then.
+    pub async fn start(config: &Config, halves: Halves) -> Result<Self, ServiceError> {
+        let url = config.database_url()?;
+        let owner = database::owner_pool(&url, 2).await?;
+        database::migrate(&owner).await?;
+        owner.close().await;
+        let pool = database::service_pool(&url, config.connections).await?;
+        ensure_read_models(&pool).await?;
+        let vault = Vault::from_base64(&config.master_key()?)?;
+        let (log, committer) = EventLog::start(pool.clone(), vault, Limits::default(), config.cached_aggregates);
+        let commands = Commands::new(log);
+        let names = match &config.stream_prefix {
+            Some(prefix) => Names::with_prefix(prefix)?,
+            None => Names::default(),
+        };
+        let nats = match config.nats_url()? {
+            Some(url) => Some(jetstream::new(connect_nats(&url).await?)),
+            None => None,
+        };
+        let cancel = CancellationToken::new();
+        let events = Arc::new(EventSource::new(pool.clone(), nats.clone(), names.clone(), cancel.clone()));
+        let common = Common {
+            commands: commands.clone(),
+            pool: pool.clone(),
+            events,
+            checkpoints: Checkpoints::default(),
+            nats,
+            names,
+            relay_status: Arc::default(),
+            cancel: cancel.clone(),
+        };
+        let mut parts = JoinSet::new();
+        let runners = if halves == Halves::Api { vec![] } else { common.start_workers(&mut parts) };
+        let address = common.start_api(config, halves, &mut parts, runners).await?;
+        Ok(Self { address, commands, pool, cancel, parts, committer })
+    }
+
+    /// Waits until `stop` or until a part fails, then stops everything in order.
+    ///
+    /// # Errors
+    /// The first part's failure.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServiceError> {
+        let first = tokio::select! {
+            () = stop => Ok(()),
+            Some(ended) = self.parts.join_next() => settled(ended).and(Err(ServiceError::Ended("a part"))),
+        };
+        self.cancel.cancel();
+        let mut outcome = first;
+        while let Some(ended) = self.parts.join_next().await {
+            outcome = outcome.and(settled(ended));
+        }
+        drop(self.commands);
+        // The committer ends when its queue is drained and nobody can enqueue any more.
+        if tokio::time::timeout(Duration::from_secs(20), self.committer).await.is_err() {
+            tracing::error!("the queue of the log was not drained in time");
+        }
+        self.pool.close().await;
+        outcome
+    }
+}
+
+fn settled(ended: Result<Result<(), ServiceError>, tokio::task::JoinError>) -> Result<(), ServiceError> {
+    ended.unwrap_or(Err(ServiceError::Ended("a part that panicked")))
+}
+
+impl Common {
+    fn start_workers(&self, parts: &mut JoinSet<Result<(), ServiceError>>) -> Vec<RunnerStatus> {
+        let runners =
+            Runners::new(self.pool.clone(), self.events.clone(), self.checkpoints.clone(), self.cancel.clone())
+                .spawn(Accounts)
+                .spawn(Ledger)
+                .spawn(Movements)
+                .spawn(Withdrawals)
+                .spawn(Audit)
+                .spawn(Projects)
+                .spawn(Licenses)
+                .spawn(LicenseStatistics);
+        let statuses = runners.statuses();
+        // A read model that gave up is shown by /readyz and /metrics; the others and the API go on.
+        parts.spawn(async move { Ok(runners.join().await?) });
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let (checkpoints, cancel) = (self.checkpoints.clone(), self.cancel.clone());
+        parts.spawn(async move {
+            quotary_workers::issue_batches::run(commands, pool, checkpoints, cancel).await;
+            Ok(())
+        });
+        if let Some(nats) = self.nats.clone() {
+            let options = RelayOptions {
+                log_head: Some(self.commands.log().head()),
+                status: self.relay_status.clone(),
+                ..RelayOptions::default()
+            };
+            let relay = relay::run(self.pool.clone(), nats, self.names.clone(), options, self.cancel.clone());
+            parts.spawn(async move { Ok(relay.await?) });
+        }
+        statuses
+    }
+
+    async fn start_api(
+        &self,
+        config: &Config,
+        halves: Halves,
+        parts: &mut JoinSet<Result<(), ServiceError>>,
+        runners: Vec<RunnerStatus>,
+    ) -> Result<SocketAddr, ServiceError> {
+        let loaded = quotary_api::feed::load(&self.pool).await?;
+        let state = AppState::new(Parts {
+            commands: self.commands.clone(),
+            pool: self.pool.clone(),
+            license_index: loaded.license_index.clone(),
+            directory: loaded.directory.clone(),
+            checkpoints: self.checkpoints.clone(),
+            token_keys: TokenKeys::from_json(&config.token_keys()?)?,
+            nonces: quotary_api::state::DEFAULT_NONCES,
+            migration: database::MIGRATIONS.iter().map(|migration| migration.version).max(),
+            request_timeout: Duration::from_secs(30),
+        });
+        self.add_figures(&state, runners);
+        let feed = quotary_api::feed::run(self.events.feed(loaded.position), loaded, self.pool.clone());
+        parts.spawn(async move {
+            feed.await.map_err(|error| {
+                tracing::error!(%error, "what is in memory is no longer true");
+                ServiceError::Ended("the feed of the API")
+            })
+        });
+        let address = config.listen;
+        let listening = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) =
+            listening.await.map_err(|source| ServiceError::Listen { address: config.listen, source })?;
+        let cancel = self.cancel.clone();
+        parts.spawn(async move {
+            if halves == Halves::Worker {
+                Ok(quotary_api::serve_operations(listener, state, cancel).await?)
+            } else {
+                Ok(quotary_api::serve(listener, state, cancel).await?)
+            }
+        });
+        Ok(address)
+    }
+
+    /// What `/metrics` shows of the workers of this process.
+    fn add_figures(&self, state: &AppState, runners: Vec<RunnerStatus>) {
+        let relay = self.relay_status.clone();
+        let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        state.metrics.add_source(move || {
+            let report = relay.report();
+            let failed = runners.iter().filter(|status| status.lock().health == Health::Failed).count();
+            vec![
+                ("relay_published", "The last position published to the bus", figure(report.published)),
+                ("relay_lag", "Events of the log that are not on the bus", figure(report.lag)),
+                ("relay_failures", "How often the relay was interrupted", figure(report.failures)),
+                ("relay_diverged", "Whether the stream is no copy of the log", i64::from(report.is_diverged)),
+                ("projections_failed", "Read models that gave up", figure(failed as u64)),
+            ]
+        });
+    }
+}
+
+type RunnerStatus = Arc<parking_lot::Mutex<quotary_projections::runner::Status>>;
+
+/// Makes the first generation of every read model, so that queries find its views from the start.
+///
+/// # Errors
+/// [`GenerationError`] if one can't be made.
+pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
+    generation::ensure(pool, &Accounts).await?;
+    generation::ensure(pool, &Ledger).await?;
+    generation::ensure(pool, &Movements).await?;
+    generation::ensure(pool, &Withdrawals).await?;
+    generation::ensure(pool, &Audit).await?;
+    generation::ensure(pool, &Projects).await?;
+    generation::ensure(pool, &Licenses).await?;
+    generation::ensure(pool, &LicenseStatistics).await?;
+    Ok(())
+}
+
+/// Connects to NATS. The client goes on trying, so a server that is away only makes the bus late.
+///
+/// # Errors
+/// [`ServiceError::Bus`] if the URL is wrong.
+pub async fn connect_nats(url: &str) -> Result<async_nats::Client, ServiceError> {
+    let bus = |error: Box<dyn std::error::Error + Send + Sync>| ServiceError::Bus(error);
+    let address: async_nats::ServerAddr = url.parse().map_err(|error: std::io::Error| bus(error.into()))?;
+    // The client does not take user and password from the URL by itself.
+    let options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => {
+            async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        _ => async_nats::ConnectOptions::new(),
+    };
+    options.retry_on_initial_connect().connect(address).await.map_err(|error| bus(error.into()))
+}
