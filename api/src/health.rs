@@ -35,10 +35,11 @@ pub mod ready {
         let head = sqlx::query_scalar::<_, i64>("select position from log_head").fetch_one(&state.pool).await;
         head.map_err(|_| not_ready("the log can't be read"))?;
         if let Some(wanted) = state.migration {
-            let newest = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where success")
-                .fetch_one(&state.pool)
-                .await
-                .map_err(|_| not_ready("the migrations can't be read"))?;
+            let newest =
+                sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where success")
+                    .fetch_one(&state.pool)
+                    .await
+                    .map_err(|_| not_ready("the migrations can't be read"))?;
             if newest.is_none_or(|newest| newest < wanted) {
                 return Err(not_ready("the database lacks migrations"));
             }

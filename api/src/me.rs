@@ -59,11 +59,7 @@ pub struct MyQuota {
 /// If the read model can't be read.
 #[utoipa::path(get, path = "/v1/me", tag = "me",
     responses((status = 200, description = "The account, its role and quota", body = Me)))]
-pub async fn handle(
-    State(state): State<AppState>,
-    authed: Authed,
-    position: MinPosition,
-) -> Result<Json<Me>, Problem> {
+pub async fn handle(State(state): State<AppState>, authed: Authed, position: MinPosition) -> Result<Json<Me>, Problem> {
     let actor = authed.actor;
     position.wait(&state, &[ledger::NAME]).await?;
     let quota = if actor.role.holds_quota() {

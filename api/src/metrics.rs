@@ -41,9 +41,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let build = || -> Result<Self, prometheus::Error> {
             let labels = ["method", "route", "status"];
-            let seconds = HistogramOpts::new("quotary_http_request_seconds", "time that requests took").buckets(vec![
-                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
-            ]);
+            let seconds = HistogramOpts::new("quotary_http_request_seconds", "time that requests took")
+                .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]);
             let metrics = Self {
                 registry: Registry::new(),
                 requests: IntCounterVec::new(Opts::new("quotary_http_requests_total", "requests answered"), &labels)?,

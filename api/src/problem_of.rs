@@ -33,7 +33,9 @@ impl From<CommandError<Refusal>> for Problem {
             }
             CommandError::Contention => Self::new(Code::Contention, "too many commands on one thing; try again"),
             CommandError::Unavailable(error) => match error {
-                AppendError::Conflict | AppendError::ReceiptTaken | AppendError::ClaimTaken(_) => Self::internal(&error),
+                AppendError::Conflict | AppendError::ReceiptTaken | AppendError::ClaimTaken(_) => {
+                    Self::internal(&error)
+                }
                 AppendError::Unavailable(_) | AppendError::Stopping => Self::unavailable(&error),
             },
             CommandError::Load(error) => error.into(),
@@ -87,9 +89,8 @@ fn project(error: &ProjectError) -> Problem {
 
 fn agent_quota(error: &AgentQuotaError) -> Problem {
     match error {
-        AgentQuotaError::ZeroAmount => Problem::invalid("/amount", error.to_string()),
         AgentQuotaError::Insufficient { .. } => Problem::new(Code::InsufficientQuota, error.to_string()),
-        AgentQuotaError::TooLarge(_) => Problem::invalid("/amount", error.to_string()),
+        AgentQuotaError::ZeroAmount | AgentQuotaError::TooLarge(_) => Problem::invalid("/amount", error.to_string()),
         AgentQuotaError::ToOneself => Problem::invalid("/to_username", error.to_string()),
         AgentQuotaError::HoldReused(_) => Problem::new(Code::AlreadyExists, error.to_string()),
         AgentQuotaError::UnknownHold(_) | AgentQuotaError::HoldExceeded { .. } => {
@@ -238,7 +239,7 @@ impl From<WaitError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        let class = error.as_database_error().and_then(|error| error.code());
+        let class = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match class.as_deref().and_then(|code| code.get(..2)) {
             // Class 22, data exception: a value of the request that PostgreSQL can't represent.
             Some("22") => {

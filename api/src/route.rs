@@ -9,9 +9,9 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::RefOr;
 
 use crate::access::Access;
 use crate::extract::authorize;
@@ -41,7 +41,7 @@ pub struct Route {
 macro_rules! route {
     ($access:expr, $module:ident $(:: $inner:ident)*, [$($code:ident),* $(,)?]) => {
         $crate::route::Route::new::<$module $(:: $inner)* ::__path_handle, _, _>(
-            stringify!($module $(:: $inner)*),
+            concat!(module_path!(), "::", stringify!($module $(:: $inner)*)),
             $access,
             &[$($crate::problem::Code::$code),*],
             $module $(:: $inner)* ::handle,
@@ -69,6 +69,8 @@ impl Route {
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
         let (path, operation) = (D::path(), D::operation());
+        // From `module_path!`, so that areas need not say who they are.
+        let name = name.trim_start_matches("quotary_api::").trim_start_matches("router::");
         Self { name, path, method, access, codes, operation, schemas, handler: on(filter, handler) }
     }
 

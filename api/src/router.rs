@@ -21,7 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, client, health, license_batches, licenses, me, metrics, openapi, projects, quota, stats, withdrawals,
+    agents, audit, auth, client, health, license_batches, licenses, me, metrics, openapi, projects, quota, stats,
+    withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -31,18 +32,18 @@ const DRAIN: Duration = Duration::from_secs(20);
 #[must_use]
 pub fn routes() -> Vec<Route> {
     [
-        operations(),              // /healthz /readyz /metrics /openapi.json
-        auth::routes(),            // /v1/auth/…                 sessions and passwords
+        operations(),                                          // /healthz /readyz /metrics /openapi.json
+        auth::routes(),                                        // /v1/auth/…                 sessions and passwords
         vec![route!(Access::AnyToken, me, [ReadModelBehind])], // /v1/me
-        agents::routes(),          // /v1/agents…                accounts below an admin
-        projects::routes(),        // /v1/projects…              projects, plans, grants
-        license_batches::routes(), // /v1/license-batches…    issuing and export
-        licenses::routes(),        // /v1/licenses…           licences of agents
-        quota::routes(),           // /v1/quota/…                top-ups, transfers, balances, statements
-        withdrawals::routes(),     // /v1/withdrawals…           quota turned into money
-        stats::routes(),           // /v1/stats/…             statistics
-        audit::routes(),           // /v1/audit/…                the log, for auditors
-        client::routes(),          // /v1/client/…            signed calls of client software
+        agents::routes(),                                      // /v1/agents…                accounts below an admin
+        projects::routes(),                                    // /v1/projects…              projects, plans, grants
+        license_batches::routes(),                             // /v1/license-batches…    issuing and export
+        licenses::routes(),                                    // /v1/licenses…           licences of agents
+        quota::routes(),       // /v1/quota/…                top-ups, transfers, balances, statements
+        withdrawals::routes(), // /v1/withdrawals…           quota turned into money
+        stats::routes(),       // /v1/stats/…             statistics
+        audit::routes(),       // /v1/audit/…                the log, for auditors
+        client::routes(),      // /v1/client/…            signed calls of client software
     ]
     .into_iter()
     .flatten()
@@ -59,19 +60,18 @@ fn operations() -> Vec<Route> {
 }
 
 /// The whole API over a state.
-#[must_use]
 pub fn router(state: AppState) -> Router {
     router_of(routes(), state)
 }
 
 fn router_of(routes: Vec<Route>, state: AppState) -> Router {
-    let mut router = Router::new();
+    let mut served = Router::new();
     for route in routes {
         let path = route.path.clone();
-        router = router.route(&path, route.into_handler(&state));
+        served = served.route(&path, route.into_handler(&state));
     }
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    router
+    served
         .merge(docs)
         .fallback(async || Problem::of(Code::NoSuchRoute))
         .method_not_allowed_fallback(async || Problem::of(Code::MethodNotAllowed))

@@ -78,6 +78,9 @@ pub struct Shared {
 
 impl AppState {
     /// The state of these parts.
+    ///
+    /// # Panics
+    /// Never: the names of metrics are fixed and each is there once.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let (metrics, counts) = (Metrics::default(), VerificationCounts::default());

@@ -177,8 +177,7 @@ impl TokenKeys {
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.set_issuer(&[ISSUER]);
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| refused())?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| refused())?.claims;
         if claims.exp <= now.timestamp() { Err(Problem::of(Code::TokenExpired)) } else { Ok(claims) }
     }
 }
@@ -231,10 +230,8 @@ mod tests {
     }
 
     fn keys(entries: &[(&str, &str)]) -> TokenKeys {
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|(kid, alg)| serde_json::json!({ "kid": kid, "alg": alg, "key": SECRET }))
-            .collect();
+        let entries: Vec<_> =
+            entries.iter().map(|(kid, alg)| serde_json::json!({ "kid": kid, "alg": alg, "key": SECRET })).collect();
         TokenKeys::from_json(&serde_json::to_string(&entries).unwrap()).unwrap()
     }
 
@@ -245,7 +242,10 @@ mod tests {
             let now = clock::now();
             let token = keys.issue(actor(), Some(Scope::PasswordChange), now).unwrap();
             let claims = keys.verify(&token, now).unwrap();
-            assert_eq!((claims.sub, claims.role, claims.scope), (actor().account_id.0, Role::AgentAdmin, Some(Scope::PasswordChange)));
+            assert_eq!(
+                (claims.sub, claims.role, claims.scope),
+                (actor().account_id.0, Role::AgentAdmin, Some(Scope::PasswordChange))
+            );
             assert_eq!(claims.issued_at(), now);
             let over = now + TimeDelta::seconds(EXPIRES_IN_SECONDS);
             assert_eq!(keys.verify(&token, over).unwrap_err().code(), Code::TokenExpired);

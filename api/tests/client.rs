@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 const VERIFY: &str = "/v1/client/licenses/verify";
 
 /// A project with `count` licences.
-async fn project_with_keys(api: &Fixture, count: u32) -> (license_fixture::Tenant, TestProject, Vec<(LicenseId, String)>) {
+async fn project_with_keys(
+    api: &Fixture,
+    count: u32,
+) -> (license_fixture::Tenant, TestProject, Vec<(LicenseId, String)>) {
     let tenant = api.tenant("acme").await;
     let project = api.project(tenant.admin, "editor").await;
     let (batch, position) = api.batch(tenant.admin, &project, count).await;

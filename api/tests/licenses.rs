@@ -103,7 +103,10 @@ async fn licences_are_listed_filtered_and_changed() {
     assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "wrong-status"));
     let months = api.get_at(tenant.admin, "/v1/stats/licenses?group=month", at).await.json();
     let month = &months["items"][0];
-    assert_eq!((month["issued"].as_i64(), month["activated"].as_i64(), month["renewed"].as_i64()), (Some(3), Some(1), Some(1)));
+    assert_eq!(
+        (month["issued"].as_i64(), month["activated"].as_i64(), month["renewed"].as_i64()),
+        (Some(3), Some(1), Some(1))
+    );
     let activity = api.get_at(tenant.admin, "/v1/stats/activity", at).await.json();
     assert!(activity["days"].as_array().unwrap().iter().any(|day| day["command"] == "license.renew"), "{activity}");
     assert!(!activity["hours"].as_array().unwrap().is_empty());

@@ -30,15 +30,13 @@ fn commands() -> Vec<Route> {
 
 /// A body that only what it names can be wrong with.
 fn good_body(route: &Route) -> Value {
-    let name = route.name.replace(' ', "");
-    match name.as_str() {
-        "create" if route.path == "/v1/agents" => {
-            json!({ "username": "newcomer", "email": "newcomer@acme.example", "role": "agent" })
-        }
-        "create" => json!({ "name": "Editor" }),
-        "add_plan" => json!({ "name": "Year", "duration_days": 365, "max_machines": 2, "unit_price": 10 }),
-        "top_up" => json!({ "agent_id": UNKNOWN, "amount": 5 }),
-        "transfer" => json!({ "to_username": "nobody", "amount": 5 }),
+    match route.name {
+        "agents::create" => json!({ "username": "newcomer", "email": "newcomer@acme.example", "role": "agent" }),
+        "projects::create" => json!({ "name": "Editor" }),
+        "license_batches::create" => json!({ "project_id": UNKNOWN, "plan_id": UNKNOWN, "count": 1 }),
+        "projects::add_plan" => json!({ "name": "Year", "duration_days": 365, "max_machines": 2, "unit_price": 10 }),
+        "quota::top_up" => json!({ "agent_id": UNKNOWN, "amount": 5 }),
+        "quota::transfer" => json!({ "to_username": "nobody", "amount": 5 }),
         _ => json!({}),
     }
 }
@@ -97,7 +95,6 @@ async fn every_command_refuses_bad_bodies() {
         for (body, status, code) in [
             ("{", 400, "malformed-json"),
             ("nope", 400, "malformed-json"),
-            ("{\"a\": \"\\ud800\"}", 400, "malformed-json"),
             ("\u{0}", 400, "malformed-json"),
             ("[]", 400, "wrong-type"),
             ("null", 400, "wrong-type"),
@@ -179,7 +176,12 @@ async fn unknown_ids_and_bad_parameters_are_told() {
         stand.call(Method::GET, path, Some(&token), None).await.refused(400, "invalid-parameter");
     }
     let account = format!("/v1/quota/accounts/{}", id(stand.admin));
-    for query in ["?at=x", "?at=99999-01-01T00:00:00Z", "/statement?from=x", "/statement?from=2027-01-01T00:00:00Z&to=2026-01-01T00:00:00Z"] {
+    for query in [
+        "?at=x",
+        "?at=99999-01-01T00:00:00Z",
+        "/statement?from=x",
+        "/statement?from=2027-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
+    ] {
         let path = format!("{account}{query}");
         stand.call(Method::GET, &path, Some(&token), None).await.refused(400, "invalid-parameter");
     }
@@ -212,7 +214,9 @@ async fn values_that_are_not_allowed_are_pointed_at() {
     for (path, base) in
         [("/v1/quota/top-ups", &top_up), ("/v1/quota/transfers", &transfer), ("/v1/withdrawals", &withdrawal)]
     {
-        for amount in [json!(0), json!(-1), json!(i64::MAX), json!(u64::MAX), json!(9_007_199_254_740_992_u64), json!(1e300)] {
+        for amount in
+            [json!(0), json!(-1), json!(i64::MAX), json!(u64::MAX), json!(9_007_199_254_740_992_u64), json!(1e300)]
+        {
             cases.push((path, with(base, "amount", amount), 422, "validation-failed", "/amount"));
         }
         for amount in [json!("5"), json!(1.5), json!(null), json!([5]), json!(true)] {
@@ -236,7 +240,13 @@ async fn values_that_are_not_allowed_are_pointed_at() {
     }
     cases.push(("/v1/projects", with(&project, "name", json!("")), 422, "validation-failed", "/name"));
     cases.push(("/v1/projects", with(&project, "name", json!("a\u{0}")), 422, "validation-failed", "/name"));
-    cases.push(("/v1/projects", with(&project, "callback_url", json!("ftp://x")), 422, "validation-failed", "/callback_url"));
+    cases.push((
+        "/v1/projects",
+        with(&project, "callback_url", json!("ftp://x")),
+        422,
+        "validation-failed",
+        "/callback_url",
+    ));
     cases.push(("/v1/withdrawals", with(&withdrawal, "payee", json!({})), 422, "validation-failed", "/payee"));
     cases.push(("/v1/withdrawals", with(&withdrawal, "payee", json!({ "a": 1 })), 400, "wrong-type", "/payee/a"));
     cases.push(("/v1/quota/top-ups", with(&top_up, "note", json!("x".repeat(501))), 422, "validation-failed", "/note"));
@@ -275,8 +285,7 @@ fn every_route_and_code_is_in_the_document() {
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{}", operation["operationId"]);
         }
     }
-    let served: BTreeSet<_> =
-        routes().into_iter().map(|route| (route.method.to_string(), route.path)).collect();
+    let served: BTreeSet<_> = routes().into_iter().map(|route| (route.method.to_string(), route.path)).collect();
     assert_eq!(documented, served);
     let codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     assert_eq!(codes.len(), Code::ALL.len());
@@ -397,8 +406,10 @@ async fn the_way_from_a_project_to_a_paid_withdrawal() {
     let top_up = json!({ "agent_id": id(manager), "amount": 1000, "note": "start" });
     let headers = [("idempotency-key", "top-up-1")];
     let text = top_up.to_string();
-    let first = stand.call_with(Method::POST, "/v1/quota/top-ups", Some(&token), Some(&text), &headers).await.expect(201);
-    let repeat = stand.call_with(Method::POST, "/v1/quota/top-ups", Some(&token), Some(&text), &headers).await.expect(201);
+    let first =
+        stand.call_with(Method::POST, "/v1/quota/top-ups", Some(&token), Some(&text), &headers).await.expect(201);
+    let repeat =
+        stand.call_with(Method::POST, "/v1/quota/top-ups", Some(&token), Some(&text), &headers).await.expect(201);
     assert_eq!((&repeat.body, repeat.header("idempotency-replayed")), (&first.body, "true"));
     assert_eq!(repeat.header("quotary-position"), first.header("quotary-position"));
     let other = json!({ "agent_id": id(manager), "amount": 1001 }).to_string();

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 use quotary_domain::{Aggregate, TenantId};
 use quotary_domain::account::Account;
@@ -131,8 +132,13 @@ pub async fn lock<A: Stored>(
         let slot = A::slots(caches).get_with(id, Arc::default);
         let mut held = slot.held.clone().lock_owned().await;
         if slot.poison.is_set() {
-            // Another task may have replaced it already; removing its fresh slot costs one more read, never truth.
-            A::slots(caches).invalidate(&id);
+            // Only this one: another task may have put a fresh slot in its place, with decisions in it already. If each
+            // of many waiting tasks threw the last one's slot away, all of them would read the log and all but one
+            // would be refused, again and again.
+            A::slots(caches).entry(id).and_compute_with(|entry| match entry {
+                Some(entry) if Arc::ptr_eq(entry.value(), &slot) => Op::Remove,
+                _ => Op::Nop,
+            });
             continue;
         }
         match held.as_mut() {

@@ -1,6 +1,7 @@
 //! The front door to the log: decides a command on opened aggregates and answers when the outcome is durable.
 //!
-//! Nothing decided on a tentative state is answered before that state is durable, refusals included. A command whose
+//! Nothing decided on a tentative or an old state is answered, refusals and "already applied" included: what writes
+//! nothing goes through the committer all the same, so that the database checks what it was decided on. A command whose
 //! state turned out to be old is decided again, a bounded number of times.
 
 use quotary_domain::TenantId;
@@ -11,11 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::cache::{Caches, Stored, lock, settled};
+use crate::cache::{Caches, Stored};
 use crate::context::{Context, Idempotency};
 use crate::log::append::{AppendError, NewReceipt};
 use crate::log::committer::{Committer, Limits, outcome};
-use crate::log::stream::LoadError;
+use crate::log::stream::{LoadError, load};
 use crate::snapshot::Snapshots;
 use crate::unit::{Plan, Unit};
 use crate::vault::{Vault, VaultError};
@@ -146,31 +147,17 @@ impl EventLog {
             if unit.strays_from(context.tenant_id) {
                 return Err(CommandError::OtherTenant);
             }
-            if let (Some(wanted), Some(actual)) = (context.if_match, unit.first_sequence()) {
-                if wanted != actual {
-                    match self.without_writing(context, unit).await? {
-                        Unwritten::Replay(done) => return Ok(done),
-                        Unwritten::Stands => return Err(CommandError::Changed { actual }),
-                        Unwritten::Void => continue,
-                    }
-                }
-            }
-            let value = match decide(&mut unit) {
-                Ok(value) => value,
-                Err(refusal) => match self.without_writing(context, unit).await? {
-                    Unwritten::Replay(done) => return Ok(done),
-                    Unwritten::Stands => return Err(CommandError::Refused(refusal)),
-                    Unwritten::Void => continue,
-                },
+            let answer = match (context.if_match, unit.first_sequence()) {
+                (Some(wanted), Some(actual)) if wanted != actual => Err(CommandError::Changed { actual }),
+                _ => decide(&mut unit).map_err(CommandError::Refused),
             };
-            let receipt = self.receipt(context, &value)?;
-            if unit.is_empty() && receipt.is_none() {
-                let position = *self.committer.head().borrow();
-                if unit.seen_is_durable().await {
-                    return Ok(Done { value, position, replayed: false });
+            let receipt = match &answer {
+                Ok(value) => self.receipt(context, value)?,
+                Err(_) => {
+                    unit.only_check();
+                    None
                 }
-                continue;
-            }
+            };
             let (ticket, after) = match unit.enqueue(self, context.tenant_id, metadata.clone(), receipt).await {
                 Ok(enqueued) => enqueued,
                 Err(error) => return Err(CommandError::Unavailable(error)),
@@ -178,7 +165,11 @@ impl EventLog {
             match outcome(ticket).await {
                 Ok(appended) => {
                     after.into_iter().for_each(|step| step(self));
-                    return Ok(Done { value, position: appended.position, replayed: false });
+                    return match answer {
+                        Ok(value) => Ok(Done { value, position: appended.position, replayed: false }),
+                        // A repeat of an answered command gets that answer, whatever has changed since.
+                        Err(refusal) => self.replay(context).await?.ok_or(refusal),
+                    };
                 }
                 Err(AppendError::Conflict) => {}
                 Err(AppendError::ReceiptTaken) => {
@@ -200,46 +191,19 @@ impl EventLog {
         Err(CommandError::Contention)
     }
 
-    /// The durable state of an aggregate and its sequence; `None` if it does not exist in the tenant.
+    /// The state of an aggregate as the log has it now, and its sequence; `None` if it does not exist in the tenant.
+    ///
+    /// It is read from the log and not from the cache, which another process may have left behind.
     ///
     /// # Errors
-    /// [`LoadError`] if it has to be read and can't be.
+    /// [`LoadError`] if it can't be read.
     pub async fn current<A: Stored>(
         &self,
         tenant_id: TenantId,
         id: impl Into<Uuid>,
     ) -> Result<Option<(A, u64)>, LoadError> {
-        let id = id.into();
-        loop {
-            let locked = lock::<A>(&self.caches, &self.pool, id, false).await?;
-            let Some(held) = locked.held.as_ref() else { continue };
-            if held.tenant_id != Some(tenant_id) {
-                return Ok(None);
-            }
-            let (state, sequence, pending) = (held.aggregate.clone(), held.sequence, held.pending.clone());
-            drop(locked);
-            let durable = match pending {
-                Some(ticket) => settled(ticket).await,
-                None => true,
-            };
-            if durable {
-                return Ok(Some((state, sequence)));
-            }
-        }
-    }
-
-    /// What an answer without writing may say: it stands only if what was seen is durable, and a repeat of an answered
-    /// command gets that answer.
-    async fn without_writing<T: DeserializeOwned, E: std::error::Error + 'static>(
-        &self,
-        context: &Context,
-        unit: Unit,
-    ) -> Result<Unwritten<T>, CommandError<E>> {
-        // What was only presumed can't refuse anything.
-        if unit.distrust_presumed() || !unit.seen_is_durable().await {
-            return Ok(Unwritten::Void);
-        }
-        Ok(self.replay(context).await?.map_or(Unwritten::Stands, Unwritten::Replay))
+        let loaded = load::<A>(&self.pool, id.into()).await?;
+        Ok((loaded.tenant_id == Some(tenant_id)).then_some((loaded.aggregate, loaded.sequence)))
     }
 
     fn receipt<T: Serialize, E: std::error::Error + 'static>(
@@ -274,10 +238,4 @@ impl EventLog {
         let value = serde_json::from_slice(&answer).map_err(|_| VaultError::Unreadable)?;
         Ok(Some(Done { value, position: position.cast_unsigned(), replayed: true }))
     }
-}
-
-enum Unwritten<T> {
-    Replay(Done<T>),
-    Stands,
-    Void,
 }

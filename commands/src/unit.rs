@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use quotary_domain::{Aggregate, EventName as _, TenantId};
 use uuid::Uuid;
 
-use crate::cache::{Held, Locked, Stored, lock, settled};
+use crate::cache::{Held, Locked, Stored, lock};
 use crate::event_log::EventLog;
 use crate::log::append::{Append, AppendError, NewClaim, NewEvent, NewReceipt, Poison, StreamCheck};
 use crate::log::committer::Ticket;
@@ -84,7 +84,7 @@ impl<A: Stored> Open for Of<A> {
         Box::pin(async move {
             let presumed_new = self.presumed_new && first_attempt;
             let Locked { held, poison } = lock::<A>(log.caches(), log.pool(), self.id, presumed_new).await?;
-            let cached = Cached { id: self.id, held, poison, presumed_new, changed: None, added: 0 };
+            let cached = Cached { id: self.id, held, poison, changed: None, added: 0 };
             Ok(Box::new(cached) as Box<dyn Opened>)
         })
     }
@@ -93,10 +93,9 @@ impl<A: Stored> Open for Of<A> {
 /// An opened aggregate, whatever its type.
 trait Opened: Any + Send {
     fn tenant_id(&self) -> Option<TenantId>;
-    /// Whether its state was presumed and not read; it is read next time then.
-    fn distrust(&self) -> bool;
     fn check(&self) -> StreamCheck;
-    fn pending(&self) -> Option<Ticket>;
+    /// Undoes what was decided on it in this unit.
+    fn forget(&mut self);
     /// Keeps the decided state as tentative; returns what to do once it is durable.
     fn keep(self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>>;
     fn as_any(&self) -> &dyn Any;
@@ -108,7 +107,6 @@ struct Cached<A: Stored> {
     id: Uuid,
     held: tokio::sync::OwnedMutexGuard<Option<Held<A>>>,
     poison: Poison,
-    presumed_new: bool,
     changed: Option<A>,
     added: u64,
 }
@@ -128,13 +126,6 @@ impl<A: Stored> Opened for Cached<A> {
         self.base().tenant_id
     }
 
-    fn distrust(&self) -> bool {
-        if self.presumed_new {
-            self.poison.set();
-        }
-        self.presumed_new
-    }
-
     fn check(&self) -> StreamCheck {
         StreamCheck {
             aggregate_type: A::TYPE.into(),
@@ -145,8 +136,9 @@ impl<A: Stored> Opened for Cached<A> {
         }
     }
 
-    fn pending(&self) -> Option<Ticket> {
-        self.base().pending.clone()
+    fn forget(&mut self) {
+        self.changed = None;
+        self.added = 0;
     }
 
     fn keep(mut self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>> {
@@ -267,25 +259,12 @@ impl Unit {
         self.opened.first().map(|opened| opened.check().expected)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.claims.is_empty()
-    }
-
-    /// Makes the next attempt read what this one presumed to be new; false if nothing was presumed.
-    pub(crate) fn distrust_presumed(&self) -> bool {
-        self.opened.iter().fold(false, |any, opened| opened.distrust() | any)
-    }
-
-    /// Gives up the locks and waits until what was seen is durable; false if it turned out not to be.
-    pub(crate) async fn seen_is_durable(self) -> bool {
-        let pending: Vec<Ticket> = self.opened.iter().filter_map(|opened| opened.pending()).collect();
-        drop(self);
-        for ticket in pending {
-            if !settled(ticket).await {
-                return false;
-            }
-        }
-        true
+    /// Undoes everything decided in this unit; what is left is the check that its aggregates are as they were seen.
+    pub(crate) fn only_check(&mut self) {
+        self.opened.iter_mut().for_each(|opened| opened.forget());
+        self.begun.clear();
+        self.events.clear();
+        self.claims.clear();
     }
 
     /// Hands everything to the committer while the locks are held, keeps the new states as tentative, and gives up the

@@ -84,9 +84,11 @@ pub async fn handle(
         role,
         opening_quota: opening_quota.map_or(Quota::ZERO, |amount| amount.0),
     };
-    let done = state.commands.create_account(&context, input).await.map_err(|error| {
-        Problem::from(error).rename("/amount", "/opening_quota")
-    })?;
+    let done = state
+        .commands
+        .create_account(&context, input)
+        .await
+        .map_err(|error| Problem::from(error).rename("/amount", "/opening_quota"))?;
     let (id, sequence) = (done.value.account_id, done.value.sequence);
     observe(&state, context.tenant_id, id).await?;
     let reply = Reply::new(done, |created| CreatedAgent {

@@ -27,10 +27,7 @@ pub struct ChangePassword {
 /// `wrong-password`, `validation-failed`.
 #[utoipa::path(post, path = "/v1/auth/password/change", tag = "auth", request_body = ChangePassword,
     responses((status = 204, description = "The password is changed; log in anew")))]
-pub async fn handle(
-    State(state): State<AppState>,
-    command: ApiCommand<ChangePassword>,
-) -> Result<Reply<()>, Problem> {
+pub async fn handle(State(state): State<AppState>, command: ApiCommand<ChangePassword>) -> Result<Reply<()>, Problem> {
     let mut context = command.context("account.change_password");
     // A repeat would be checked against the new password, so there is nothing to replay.
     context.idempotency = None;

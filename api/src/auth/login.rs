@@ -30,10 +30,7 @@ pub struct Login {
 /// `wrong-credentials`, `account-locked`.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", request_body = Login,
     responses((status = 200, description = "The session", body = Session)))]
-pub async fn handle(
-    State(state): State<AppState>,
-    ApiJson(login): ApiJson<Login>,
-) -> Result<Json<Session>, Problem> {
+pub async fn handle(State(state): State<AppState>, ApiJson(login): ApiJson<Login>) -> Result<Json<Session>, Problem> {
     check("/username", &login.username)?;
     if let Some(tenant) = &login.tenant {
         check("/tenant", tenant)?;

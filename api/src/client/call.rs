@@ -77,19 +77,14 @@ impl From<SignatureError> for Refused {
 
 impl<'a> ClientCalls<'a> {
     pub(super) fn of(state: &'a AppState) -> Self {
-        Self {
-            commands: &state.commands,
-            index: &state.license_index,
-            nonces: &state.nonces,
-            keys: &state.client_keys,
-        }
+        Self { commands: &state.commands, index: &state.license_index, nonces: &state.nonces, keys: &state.client_keys }
     }
 
     pub(super) fn vault(&self) -> &'a Vault {
         self.commands.log().vault()
     }
 
-    pub(super) fn from_log(&self) -> FromLog<'a> {
+    pub(super) fn the_log(&self) -> FromLog<'a> {
         FromLog { pool: self.commands.log().pool(), index: self.index }
     }
 
@@ -104,9 +99,8 @@ impl<'a> ClientCalls<'a> {
         let sign_answer = response_signature_requested(&parts.headers);
         // Nested routers cut the path of the request line.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
-        let verified = signature
-            .verify(&parts.method, uri, &parts.headers, &body, &key.hmac, now.timestamp())
-            .and_then(|()| {
+        let verified =
+            signature.verify(&parts.method, uri, &parts.headers, &body, &key.hmac, now.timestamp()).and_then(|()| {
                 let (nonce, created) = (signature.nonce(), signature.created());
                 self.nonces.insert(&key.api_key_id, nonce, created, now.timestamp()).map_err(SignatureError::from)
             });
@@ -126,12 +120,12 @@ impl<'a> ClientCalls<'a> {
         trusted: bool,
     ) -> Result<(Arc<ProjectEntry>, Arc<ClientKey>), Refused> {
         if !trusted {
-            self.from_log().refresh_project_of_key(api_key_id, now).await.map_err(Problem::from)?;
+            self.the_log().refresh_project_of_key(api_key_id, now).await.map_err(Problem::from)?;
         }
         let mut project = self.index.by_api_key(api_key_id, now);
         if let Some(doubtful) = project.as_ref().filter(|project| project.doubtful) {
             let (tenant_id, project_id) = (doubtful.tenant_id, doubtful.project_id);
-            self.from_log().refresh_project(tenant_id, project_id).await.map_err(Problem::from)?;
+            self.the_log().refresh_project(tenant_id, project_id).await.map_err(Problem::from)?;
             project = self.index.by_api_key(api_key_id, now);
         }
         let Some(project) = project else {
@@ -162,11 +156,7 @@ impl<'a> ClientCalls<'a> {
     /// The answer to a request that was in order.
     pub(super) async fn respond<T: Serialize>(&self, call: &ClientCall, answer: Result<T, Problem>) -> Response {
         let response = answer.and_then(|answer| json(&answer)).unwrap_or_else(Problem::into_response);
-        if call.sign_answer {
-            self.signed(response, &call.key, call.nonce(), call.now).await
-        } else {
-            response
-        }
+        if call.sign_answer { self.signed(response, &call.key, call.nonce(), call.now).await } else { response }
     }
 
     /// The response with the project's signature over its status and body.

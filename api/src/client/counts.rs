@@ -63,7 +63,8 @@ pub struct VerificationCounts {
 
 impl VerificationCounts {
     fn build() -> Result<Self, prometheus::Error> {
-        let opts = Opts::new("quotary_license_verifications_total", "Verifications of licence keys by project and code.");
+        let opts =
+            Opts::new("quotary_license_verifications_total", "Verifications of licence keys by project and code.");
         let labels = vec!["project_id".to_owned(), "code".to_owned()];
         let desc = Desc::new(opts.fq_name(), opts.help.clone(), labels, opts.const_labels.clone())?;
         Ok(Self { projects: Arc::default(), opts, desc })

@@ -28,12 +28,12 @@ pub async fn handle(State(state): State<AppState>, request: Request) -> Response
 impl ClientCalls<'_> {
     async fn deactivation<'c>(&self, call: &'c ClientCall) -> Result<LicenseOnly<'c>, Problem> {
         let request: DeactivateRequest = call.body()?;
-        check_fingerprint(&request.machine.fingerprint).map_err(|(pointer, detail)| Problem::invalid(pointer, detail))?;
+        check_fingerprint(&request.machine.fingerprint)
+            .map_err(|(pointer, detail)| Problem::invalid(pointer, detail))?;
         let found = self.own_license(call, &request.key).await?;
         let fingerprint_hash = self.vault().hash(call.key.tenant_id, "fingerprint", &request.machine.fingerprint);
         let context = call.context("license.deactivate");
-        let done =
-            self.commands.deactivate_machine(&context, call.key.project_id, found.id, fingerprint_hash).await?;
+        let done = self.commands.deactivate_machine(&context, call.key.project_id, found.id, fingerprint_hash).await?;
         self.index.observe(found.id, &done.value.license, done.value.sequence);
         self.license_answer(call, &FreshLicense { id: found.id, license: done.value.license })
     }

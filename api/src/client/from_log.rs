@@ -48,8 +48,7 @@ impl From<FromLogError> for Problem {
         match error {
             FromLogError::Load(error) => error.into(),
             FromLogError::Log(error) => error.into(),
-            FromLogError::Database(error) => error.into(),
-            FromLogError::Generation(GenerationError::Database(error)) => error.into(),
+            FromLogError::Database(error) | FromLogError::Generation(GenerationError::Database(error)) => error.into(),
             FromLogError::Generation(_) | FromLogError::Decode(_) => Self::internal(&error),
             FromLogError::Behind => Self::new(Code::Unavailable, error.to_string()),
         }
@@ -72,7 +71,11 @@ pub(super) struct FromLog<'a> {
 
 impl FromLog<'_> {
     /// Brings the index up to date about the project of an API key.
-    pub(super) async fn refresh_project_of_key(&self, api_key_id: &str, now: DateTime<Utc>) -> Result<(), FromLogError> {
+    pub(super) async fn refresh_project_of_key(
+        &self,
+        api_key_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), FromLogError> {
         let known = self.index.by_api_key(api_key_id, now).map(|project| (project.tenant_id, project.project_id));
         let found = match known {
             Some(project) => Some(project),

@@ -39,11 +39,9 @@ impl ClientCalls<'_> {
     pub(super) async fn own_license(&self, call: &ClientCall, key: &str) -> Result<FreshLicense, Problem> {
         let key = LicenseKey::parse(key).map_err(|_| Problem::new(ProblemCode::NotFound, MISTYPED))?;
         let key_hash = self.vault().hash(call.key.tenant_id, "license-key", key.as_str());
-        let found = self.from_log().license_of_key(call.key.tenant_id, &key_hash).await?;
+        let found = self.the_log().license_of_key(call.key.tenant_id, &key_hash).await?;
         found
-            .filter(|found| {
-                found.license.issue.as_ref().is_some_and(|issue| issue.project_id == call.key.project_id)
-            })
+            .filter(|found| found.license.issue.as_ref().is_some_and(|issue| issue.project_id == call.key.project_id))
             .ok_or_else(|| Problem::not_found("license"))
     }
 

@@ -8,8 +8,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use quotary_commands::license_key::LicenseKey;
 use quotary_commands::CommandError;
+use quotary_commands::license_key::LicenseKey;
 use quotary_domain::LicenseId;
 use quotary_domain::license::Machine;
 use quotary_projections::license_index::{HashPrefix, LicenseView, Verdict, verify as from_memory};
@@ -92,7 +92,7 @@ impl ClientCalls<'_> {
             return self.find_in_log(call, &asked).await;
         }
         let (key, fingerprint) = (HashPrefix::of_hash(&asked.key_hash), HashPrefix::of_hash(&asked.fingerprint_hash));
-        let verdict = from_memory(&self.index, call.key.project_id, key, fingerprint, call.now);
+        let verdict = from_memory(self.index, call.key.project_id, key, fingerprint, call.now);
         match settled(verdict) {
             Ok(found) => Ok(found),
             Err(Open::Activation(id)) => self.activate(call, &asked, id).await,
@@ -102,19 +102,15 @@ impl ClientCalls<'_> {
 
     async fn find_in_log(&self, call: &ClientCall, asked: &Asked<'_>) -> Result<Found, Problem> {
         let key_hash = URL_SAFE_NO_PAD.encode(asked.key_hash);
-        let fresh = self.from_log().license_of_key(call.key.tenant_id, &key_hash).await?;
+        let fresh = self.the_log().license_of_key(call.key.tenant_id, &key_hash).await?;
         let Some(fresh) = fresh else {
             return Ok(Found::without_license(Code::NotFound, Some(UNKNOWN)));
         };
-        match settled(self.judge(call, asked, &fresh)) {
+        match settled(judge(&call.project, &fresh, &URL_SAFE_NO_PAD.encode(asked.fingerprint_hash), call.now)) {
             Ok(found) => Ok(found),
             Err(Open::Activation(id)) => self.activate(call, asked, id).await,
             Err(Open::Doubt) => Err(Problem::of(ProblemCode::Contention)),
         }
-    }
-
-    fn judge(&self, call: &ClientCall, asked: &Asked<'_>, fresh: &FreshLicense) -> Verdict {
-        judge(&call.project, fresh, &URL_SAFE_NO_PAD.encode(asked.fingerprint_hash), call.now)
     }
 
     /// The machine is new to the licence: a command decides, and what it decided is answered.
@@ -133,8 +129,8 @@ impl ClientCalls<'_> {
             }
             // A rule forbids it, and the log says which: somebody was faster, or this process late.
             Err(CommandError::Refused(_)) => {
-                self.from_log().refresh_project(tenant, project).await?;
-                self.from_log().license(tenant, id).await?
+                self.the_log().refresh_project(tenant, project).await?;
+                self.the_log().license(tenant, id).await?
             }
             Err(error) => return Err(error.into()),
         };

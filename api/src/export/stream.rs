@@ -10,7 +10,6 @@ use super::source::{ExportError, KeySource};
 use super::{KeyRow, csv_rows, xlsx};
 
 /// The body of a download.
-#[must_use]
 pub fn body(source: KeySource, format: ExportFormat) -> Body {
     let parts = match format {
         ExportFormat::Csv => pages(source, csv_part),

@@ -52,15 +52,14 @@ pub async fn authorize(
 ) -> Result<Response, Problem> {
     let claims = state.tokens.load().verify(bearer(request.headers())?, clock::now())?;
     let authed = authenticate(&state, &claims).await?;
+    if authed.must_change_password && access != Access::AnyToken {
+        return Err(Problem::of(Code::PasswordChangeRequired));
+    }
     match access {
-        Access::AnyToken => {}
-        Access::Anyone | Access::Client | Access::Account | Access::Roles(_) if authed.must_change_password => {
-            return Err(Problem::of(Code::PasswordChangeRequired));
-        }
         Access::Roles(roles) if !roles.contains(&authed.actor.role) => {
             return Err(Problem::new(Code::Forbidden, "accounts of this role can't do this"));
         }
-        Access::Anyone | Access::Client | Access::Account | Access::Roles(_) => {}
+        Access::Anyone | Access::Client | Access::AnyToken | Access::Account | Access::Roles(_) => {}
     }
     request.extensions_mut().insert(authed);
     Ok(next.run(request).await)

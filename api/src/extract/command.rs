@@ -95,16 +95,13 @@ fn request_bytes(method: &Method, uri: &Uri, body: &[u8]) -> [u8; 32] {
 /// # Errors
 /// `invalid-header` unless it is 1 to 255 visible ASCII characters, once.
 pub fn idempotency(headers: &HeaderMap, scope: &str, request: &[u8]) -> Result<Option<Idempotency>, Problem> {
-    let refused = || Problem::new(Code::InvalidHeader, "idempotency-key must be 1 to 255 visible ASCII characters, once");
+    let refused =
+        || Problem::new(Code::InvalidHeader, "idempotency-key must be 1 to 255 visible ASCII characters, once");
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else { return Ok(None) };
     let text = key.to_str().map_err(|_| refused())?;
     let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits && keys.next().is_none() {
-        Ok(Some(Idempotency::new(scope, text, request)))
-    } else {
-        Err(refused())
-    }
+    if fits && keys.next().is_none() { Ok(Some(Idempotency::new(scope, text, request))) } else { Err(refused()) }
 }
 
 /// The sequence that `If-Match` asks for; `*` asks for nothing.

@@ -7,7 +7,7 @@
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{Code, Problem};
@@ -69,7 +69,7 @@ pub async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // serde would also take the fields of an object from an array.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| *byte != b'{') {
-        return Err(match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
             Ok(_) => Problem::new(Code::WrongType, "the body must be an object").with_error("", "must be an object"),
             Err(error) => Problem::new(Code::MalformedJson, error.to_string()),
         });
@@ -77,16 +77,21 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().clone();
-        problem(&path, &error.into_inner())
+        problem(&path, &error.into_inner(), bytes)
     })?;
     deserializer.end().map_err(|error| Problem::new(Code::MalformedJson, error.to_string()))?;
     Ok(value)
 }
 
-fn problem(path: &Path, error: &serde_json::Error) -> Problem {
+fn problem(path: &Path, error: &serde_json::Error, bytes: &[u8]) -> Problem {
     let text = error.to_string();
     // serde_json adds the place in the text, which the pointer says better.
     let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
+    if !error.is_data() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        // An enum from anything but a text is a syntax error to serde_json, though the text is JSON.
+        let pointer = pointer(path, None);
+        return Problem::new(Code::WrongType, format!("{pointer}: {detail}")).with_error(pointer, detail);
+    }
     if !error.is_data() || detail.starts_with("duplicate field") {
         return Problem::new(Code::MalformedJson, text);
     }

@@ -53,7 +53,8 @@ pub async fn handle(
 ) -> Result<Reply<Plan>, Problem> {
     let context = command.context("project.add_plan");
     let AddPlan { name, duration_days, max_machines, unit_price, features } = command.body;
-    let terms = LicenseTerms { duration_days: duration_days.map(|days| days.0), max_machines: max_machines.0, features };
+    let terms =
+        LicenseTerms { duration_days: duration_days.map(|days| days.0), max_machines: max_machines.0, features };
     let plan = project::Plan { name, unit_price: unit_price.0, terms };
     let done = state.commands.add_plan(&context, ProjectId(id), plan).await?;
     observe(&state, context.tenant_id, &done.value.after);

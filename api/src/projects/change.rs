@@ -16,6 +16,7 @@ use crate::state::AppState;
 /// Which details become what; a field that is absent stays, `null` clears.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "absent and null mean different things in a patch")]
 pub struct ProjectPatch {
     /// 1 to 100 characters.
     name: Option<String>,

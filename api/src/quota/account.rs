@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use chrono::Datelike as _;
 use quotary_domain::{AccountId, Actor};
+use quotary_projections::accounts;
 use quotary_projections::ledger::{self, Balance};
 use quotary_projections::moment::Moment;
-use quotary_projections::accounts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -62,8 +62,9 @@ pub async fn handle(
 
 /// The moment in a parameter.
 pub(crate) fn moment(name: &str, text: &str) -> Result<Moment, Problem> {
-    let moment: Moment =
-        text.parse().map_err(|error: quotary_projections::moment::InvalidMoment| Problem::parameter(name, error.to_string()))?;
+    let moment: Moment = text
+        .parse()
+        .map_err(|error: quotary_projections::moment::InvalidMoment| Problem::parameter(name, error.to_string()))?;
     match moment {
         Moment::Time(time) if !(1970..=9999).contains(&time.year()) => {
             Err(Problem::parameter(name, "must be within the years 1970 to 9999"))

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use quotary_domain::AccountId;
-use quotary_projections::movements::{self, MovementFilter, MovementKind};
 use quotary_projections::accounts;
+use quotary_projections::movements::{self, MovementFilter, MovementKind};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;

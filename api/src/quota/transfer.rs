@@ -31,15 +31,14 @@ pub struct SendQuota {
 /// `not-found`, `insufficient-quota`, `account-disabled`.
 #[utoipa::path(post, path = "/v1/quota/transfers", tag = "quota", request_body = SendQuota,
     responses((status = 201, description = "The transfer", body = Transfer)))]
-pub async fn handle(
-    State(state): State<AppState>,
-    command: ApiCommand<SendQuota>,
-) -> Result<Reply<Transfer>, Problem> {
+pub async fn handle(State(state): State<AppState>, command: ApiCommand<SendQuota>) -> Result<Reply<Transfer>, Problem> {
     let context = command.context("quota.transfer");
     let SendQuota { to_username, amount, note } = command.body;
-    let done = state.commands.transfer(&context, &to_username, amount.0, note).await.map_err(|error| {
-        Problem::from(error).rename("/agent_id", "/to_username")
-    })?;
+    let done = state
+        .commands
+        .transfer(&context, &to_username, amount.0, note)
+        .await
+        .map_err(|error| Problem::from(error).rename("/agent_id", "/to_username"))?;
     let id = done.value.id;
     let reply = Reply::new(done, |made| {
         Transfer::made(made.id.0, "transfer", Some(made.from.0), made.to.0, made.amount, made.note)

@@ -78,6 +78,6 @@ pub async fn handle(
         to: query.to,
     };
     let question = StatsQuery { by: query.group.unwrap_or(Period::Day), filter };
-    let stats = license_stats::stats(&state.pool, &actor, &question).await?;
-    Ok(Json(Rows { items: stats.into_iter().map(LicensePeriod::from).collect() }))
+    let periods = license_stats::stats(&state.pool, &actor, &question).await?;
+    Ok(Json(Rows { items: periods.into_iter().map(LicensePeriod::from).collect() }))
 }

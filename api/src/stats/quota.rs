@@ -93,6 +93,6 @@ pub async fn handle(
             Group::Month => Interval::Month,
         },
     };
-    let stats = quota_stats(&state.pool, &actor, &filter).await?;
-    Ok(Json(Rows { items: stats.into_iter().map(QuotaPeriod::from).collect() }))
+    let periods = quota_stats(&state.pool, &actor, &filter).await?;
+    Ok(Json(Rows { items: periods.into_iter().map(QuotaPeriod::from).collect() }))
 }

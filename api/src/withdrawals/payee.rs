@@ -28,7 +28,8 @@ pub(super) fn check(payee: &Payee) -> Result<(), Problem> {
     if !(1..=MAX_FIELDS).contains(&payee.len()) {
         return Err(Problem::invalid("/payee", format!("must have 1 to {MAX_FIELDS} fields")));
     }
-    let fits = |text: &str, max: usize| (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let fits =
+        |text: &str, max: usize| (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     for (field, text) in payee {
         if !fits(field, 50) || !fits(text, 200) {
             let detail = "names have 1 to 50 and values 1 to 200 characters, without control characters";
@@ -40,13 +41,15 @@ pub(super) fn check(payee: &Payee) -> Result<(), Problem> {
 
 /// The bank details with numbers of accounts reduced to their last characters.
 pub(super) fn masked(payee: Payee) -> Payee {
-    payee.into_iter().map(|(field, text)| if is_number(&field, &text) { (field, mask(&text)) } else { (field, text) }).collect()
+    payee
+        .into_iter()
+        .map(|(field, text)| if is_number(&field, &text) { (field, mask(&text)) } else { (field, text) })
+        .collect()
 }
 
 fn is_number(field: &str, text: &str) -> bool {
     let field = field.to_lowercase();
-    ["account", "number", "iban", "card", "phone"].iter().any(|word| field.contains(word))
-        && !field.contains("name")
+    ["account", "number", "iban", "card", "phone"].iter().any(|word| field.contains(word)) && !field.contains("name")
         || text.chars().filter(char::is_ascii_digit).count() >= MANY_DIGITS
 }
 

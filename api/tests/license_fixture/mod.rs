@@ -106,8 +106,7 @@ impl Fixture {
         let mut connection = admin.connect().await.unwrap();
         sqlx::raw_sql(&format!("drop database if exists {name} with (force)")).execute(&mut connection).await.unwrap();
         sqlx::raw_sql(&format!("create database {name}")).execute(&mut connection).await.unwrap();
-        let pool =
-            PgPoolOptions::new().max_connections(20).connect_with(admin.clone().database(&name)).await.unwrap();
+        let pool = PgPoolOptions::new().max_connections(20).connect_with(admin.clone().database(&name)).await.unwrap();
         for migration in migrations() {
             sqlx::raw_sql(&migration).execute(&pool).await.unwrap();
         }
@@ -163,8 +162,7 @@ impl Fixture {
             must_change_password: false,
         };
         let created = self.commands.create_tenant(input).await.unwrap().value;
-        let admin =
-            Actor { tenant_id: created.tenant_id, account_id: created.account_id, role: Role::SuperAdmin };
+        let admin = Actor { tenant_id: created.tenant_id, account_id: created.account_id, role: Role::SuperAdmin };
         Tenant { admin }
     }
 
@@ -219,7 +217,8 @@ impl Fixture {
         let answer = self.get_at(owner, &path, position).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         let items = answer.json()["items"].as_array().unwrap().clone();
-        let pair = |item: &Value| (item["id"].as_str().unwrap().parse().unwrap(), item["key"].as_str().unwrap().to_owned());
+        let pair =
+            |item: &Value| (item["id"].as_str().unwrap().parse().unwrap(), item["key"].as_str().unwrap().to_owned());
         items.iter().map(pair).collect()
     }
 

@@ -1,5 +1,7 @@
 //! The whole API over a database of its own: two tenants, an account of every role, read models and memory kept current.
 
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that can't go on says where it stopped")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

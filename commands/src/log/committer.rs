@@ -5,6 +5,7 @@
 //! dropped together with all later ones that rest on what it would have written, and the rest of the batch goes on.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::append::{Append, AppendError, Appended, Columns, NewClaim, Verdict};
+use super::append::{Append, AppendError, Appended, Columns, NewClaim, StreamCheck, Verdict};
 
 /// Limits of the committer.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +144,8 @@ impl Task {
     /// Appends what can be appended of a batch and answers every request.
     async fn commit(&mut self, batch: Vec<Queued>) {
         let mut sorted = sort_out(batch);
+        // The claims that stand after this batch, as far as it knows.
+        let mut standing = HashSet::new();
         // Each round writes, or drops at least one request.
         while !sorted.good.is_empty() {
             let (columns, order) = columns_of(&sorted.good);
@@ -153,6 +156,7 @@ impl Task {
                         let start = position;
                         position += request.append.events.len() as u64;
                         let recorded_at = base_time + TimeDelta::microseconds((position - base).cast_signed());
+                        standing.extend(request.append.claims.iter().map(identity));
                         request.answer(Ok(Appended { base: start, position, recorded_at }));
                     }
                     self.head.send_if_modified(|head| std::mem::replace(head, position.max(*head)) < position);
@@ -163,6 +167,8 @@ impl Task {
                         receipts: receipts.into_iter().filter_map(|n| order.receipts.get(n).copied()).collect(),
                         claims: claims.into_iter().filter_map(|n| order.claims.get(n).copied()).collect(),
                     };
+                    let taken = |(place, n): (&usize, &usize)| sorted.good[*place].append.claims.get(*n).map(identity);
+                    standing.extend(in_the_way.claims.iter().filter_map(taken));
                     sorted.good = drop_refused(std::mem::take(&mut sorted.good), &in_the_way);
                 }
                 Err(error) => {
@@ -175,9 +181,14 @@ impl Task {
                 }
             }
         }
-        // Repeats of a request of this batch: answered after it, so that they find its receipt.
-        for (request, error) in sorted.after {
-            request.answer(Err(error));
+        // Repeats of a request of this batch: answered after it, so that they find its receipt. A claim whose first
+        // claimant was dropped is nobody's, and whoever came second decides again.
+        for (request, repeat) in sorted.after {
+            request.answer(Err(match repeat {
+                Repeat::Receipt => AppendError::ReceiptTaken,
+                Repeat::Claim(claim) if standing.contains(&claim) => AppendError::ClaimTaken(claim.1),
+                Repeat::Claim(_) => AppendError::Conflict,
+            }));
         }
     }
 
@@ -190,9 +201,11 @@ impl Task {
         let mut pause = Duration::from_millis(10);
         let mut answer_lost = false;
         loop {
-            let error = match self.try_append(columns, answer_lost).await {
-                Ok(verdict) => return Ok(verdict),
-                Err(error) => error,
+            // A server that is there and does not answer must not hold the queue for ever.
+            let error = match tokio::time::timeout_at(deadline, self.try_append(columns, answer_lost)).await {
+                Ok(Ok(verdict)) => return Ok(verdict),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "an append got no answer in time")),
             };
             let definite = matches!(&error, sqlx::Error::Database(error) if !is_passing(error.code().as_deref()));
             self.connection = None;
@@ -237,42 +250,52 @@ fn size(append: &Append) -> usize {
 
 type StreamName = (String, String);
 
-fn name(stream: &super::append::StreamCheck) -> StreamName {
+fn name(stream: &StreamCheck) -> StreamName {
     (stream.aggregate_type.clone().into_owned(), stream.aggregate_id.clone())
 }
 
 /// A batch without what can't stand in it.
 struct Sorted {
     good: Vec<Queued>,
-    after: Vec<(Queued, AppendError)>,
+    after: Vec<(Queued, Repeat)>,
 }
+
+/// What an earlier request of the batch has already, if it stands.
+enum Repeat {
+    Receipt,
+    Claim(ClaimName),
+}
+
+type ClaimName = (uuid::Uuid, &'static str, String);
 
 /// Drops requests decided on a void state, and puts aside those whose receipt or claim an earlier one of the batch has.
 fn sort_out(batch: Vec<Queued>) -> Sorted {
     let mut receipts = HashSet::new();
-    let mut claims: HashSet<(uuid::Uuid, &'static str, String)> = HashSet::new();
+    let mut claims: HashSet<ClaimName> = HashSet::new();
     let mut sequences: HashMap<StreamName, u64> = HashMap::new();
     let mut sorted = Sorted { good: Vec::with_capacity(batch.len()), after: Vec::new() };
     for request in batch {
         let streams = &request.append.streams;
-        let void = streams.iter().any(|stream| {
+        let is_void = |stream: &&StreamCheck| {
             stream.poison.is_set() || sequences.get(&name(stream)).is_some_and(|known| *known != stream.expected)
-        });
-        if void {
-            poison_all(&request);
+        };
+        if streams.iter().any(|stream| is_void(&stream)) {
+            // What the request only read and found in order stays cached.
+            streams.iter().filter(is_void).for_each(|stream| stream.poison.set());
+            request.poison();
             request.answer(Err(AppendError::Conflict));
             continue;
         }
         let key = request.append.receipt.as_ref().map(|receipt| (request.append.tenant_id, receipt.key_hash));
         if key.is_some_and(|key| !receipts.insert(key)) {
             request.poison();
-            sorted.after.push((request, AppendError::ReceiptTaken));
+            sorted.after.push((request, Repeat::Receipt));
             continue;
         }
-        let taken = request.append.claims.iter().find(|claim| claims.contains(&identity(claim))).map(|claim| claim.kind);
-        if let Some(kind) = taken {
+        let taken = request.append.claims.iter().map(identity).find(|claim| claims.contains(claim));
+        if let Some(claim) = taken {
             request.poison();
-            sorted.after.push((request, AppendError::ClaimTaken(kind)));
+            sorted.after.push((request, Repeat::Claim(claim)));
             continue;
         }
         claims.extend(request.append.claims.iter().map(identity));
@@ -284,7 +307,7 @@ fn sort_out(batch: Vec<Queued>) -> Sorted {
     sorted
 }
 
-fn identity(claim: &NewClaim) -> (uuid::Uuid, &'static str, String) {
+fn identity(claim: &NewClaim) -> ClaimName {
     (claim.tenant_id, claim.kind, claim.value.clone())
 }
 
@@ -293,7 +316,8 @@ fn identity(claim: &NewClaim) -> (uuid::Uuid, &'static str, String) {
 struct Order {
     streams: Vec<StreamName>,
     receipts: Vec<usize>,
-    claims: Vec<usize>,
+    /// The request's place, and the claim's place in it.
+    claims: Vec<(usize, usize)>,
 }
 
 /// The batch in columns: each stream is checked once, at the sequence where the batch meets it first.
@@ -311,7 +335,7 @@ fn columns_of(requests: &[Queued]) -> (Columns, Order) {
         }
         columns.add(&request.append);
         order.receipts.extend(request.append.receipt.iter().map(|_| place));
-        order.claims.extend(request.append.claims.iter().map(|_| place));
+        order.claims.extend((0..request.append.claims.len()).map(|n| (place, n)));
     }
     (columns, order)
 }
@@ -321,8 +345,8 @@ struct InTheWay {
     streams: HashSet<StreamName>,
     /// Places of requests.
     receipts: HashSet<usize>,
-    /// Places of requests.
-    claims: HashSet<usize>,
+    /// Places of requests, and which of their claims.
+    claims: HashMap<usize, usize>,
 }
 
 /// Answers the requests that were named, and all later ones that rest on what these would have written.
@@ -335,18 +359,15 @@ fn drop_refused(requests: Vec<Queued>, in_the_way: &InTheWay) -> Vec<Queued> {
             AppendError::ReceiptTaken
         } else if rests_on_void {
             AppendError::Conflict
-        } else if in_the_way.claims.contains(&place) {
-            AppendError::ClaimTaken(request.append.claims.first().map_or("value", |claim| claim.kind))
+        } else if let Some(claim) = in_the_way.claims.get(&place).and_then(|n| request.append.claims.get(*n)) {
+            AppendError::ClaimTaken(claim.kind)
         } else {
             good.push(request);
             continue;
         };
         void.extend(request.append.streams.iter().filter(|stream| stream.added > 0).map(name));
-        if rests_on_void {
-            poison_all(&request);
-        } else {
-            request.poison();
-        }
+        let voided = |stream: &&StreamCheck| void.contains(&name(stream));
+        request.append.streams.iter().filter(voided).for_each(|stream| stream.poison.set());
         request.answer(Err(error));
     }
     good

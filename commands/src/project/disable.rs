@@ -1,4 +1,4 @@
-//! Disables a project.
+//! Disables a project: it stops issuing and verification at once (row P5).
 
 use quotary_domain::ProjectId;
 use quotary_domain::project::ProjectCommand;
@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::use_case::{Commands, Outcome};
 
 impl Commands {
-    ///  it stops issuing and verification at once (row P5):Disables a project.
+    /// Disables a project.
     ///
     /// # Errors
     /// [`Refusal`](crate::refusal::Refusal) if the actor is no super admin or the project is unknown.

@@ -1,0 +1,109 @@
+//! What is derived from the log, against the log: read models and the stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::log::Logged;
+use crate::support::eventually;
+use crate::support::installation::Installation;
+
+/// How long what is derived may take to catch up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until every read model and the stream have the whole log; its head.
+pub async fn caught_up(installation: &Installation) -> i64 {
+    let head = installation.head().await;
+    eventually("the read models have the whole log", PATIENCE, async || {
+        let behind: i64 =
+            sqlx::query_scalar("select count(*) from projections where state = 'serving' and checkpoint < $1")
+                .bind(head)
+                .fetch_one(&installation.pool)
+                .await
+                .unwrap();
+        (behind == 0).then_some(())
+    })
+    .await;
+    eventually("the stream has the whole log", PATIENCE, async || {
+        let mut stream = installation.nats.get_stream(installation.names.stream()).await.ok()?;
+        let last = stream.info().await.ok()?.state.last_sequence;
+        (i64::try_from(last).unwrap() >= head).then_some(())
+    })
+    .await;
+    assert_eq!(installation.head().await, head, "the log still grows");
+    head
+}
+
+/// Compares every message of the stream with the event at its sequence.
+pub async fn check_stream(installation: &Installation, log: &[Logged]) {
+    let stream = installation.nats.get_stream(installation.names.stream()).await.unwrap();
+    let state = &stream.cached_info().state;
+    assert_eq!((state.first_sequence, state.last_sequence), (1, log.len() as u64), "the stream's ends");
+    let config = pull::OrderedConfig { deliver_policy: DeliverPolicy::All, ..pull::OrderedConfig::default() };
+    let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    for event in log {
+        let message = tokio::time::timeout(PATIENCE, messages.next()).await.expect("the stream is cut short");
+        let message = message.unwrap().unwrap();
+        let sequence = message.info().unwrap().stream_sequence;
+        assert_eq!(i64::try_from(sequence).unwrap(), event.position);
+        let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).map(ToString::to_string);
+        assert_eq!(id, Some(event.event_id.to_string()), "the message at {sequence}");
+    }
+}
+
+/// The rows of every view that queries see, as texts.
+type Rows = BTreeMap<String, Vec<String>>;
+
+async fn rows(installation: &Installation) -> Rows {
+    let views: Vec<String> =
+        sqlx::query_scalar("select table_name::text from information_schema.views where table_schema = 'read' order by 1")
+            .fetch_all(&installation.pool)
+            .await
+            .unwrap();
+    let mut all = Rows::new();
+    for view in views {
+        let text = format!("select t::text from read.{view} t order by 1");
+        let rows = sqlx::query_scalar(&text).fetch_all(&installation.pool).await.unwrap();
+        all.insert(view, rows);
+    }
+    all
+}
+
+/// Builds every read model anew from the log and compares every row; how many rows there are by view.
+pub async fn check_read_models(installation: &Installation) -> BTreeMap<String, usize> {
+    let before = rows(installation).await;
+    let names: Vec<String> = sqlx::query_scalar("select name from projections where state = 'serving' order by name")
+        .fetch_all(&installation.pool)
+        .await
+        .unwrap();
+    for name in &names {
+        installation.run(&["projection", "rebuild", name]).await;
+    }
+    let after = rows(installation).await;
+    for (view, rows) in &before {
+        let (mut kept, mut built) = (rows.iter(), after[view].iter());
+        loop {
+            match (kept.next(), built.next()) {
+                (None, None) => break,
+                (kept, built) => assert_eq!(kept, built, "read.{view} is not what a replay gives"),
+            }
+        }
+    }
+    assert!(before.len() >= names.len(), "there are views missing: {:?}", before.keys());
+    before.into_iter().map(|(view, rows)| (view, rows.len())).collect()
+}
+
+/// The auditor's replay: agent → (available, held).
+pub async fn replayed(installation: &Installation) -> BTreeMap<String, (i64, i64)> {
+    let text = installation.run(&["log", "replay"]).await;
+    let lines = text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .map(|line| {
+            let (available, held) = (line["available"].as_i64().unwrap(), line["held"].as_i64().unwrap());
+            (line["agent_id"].as_str().unwrap().to_owned(), (available, held))
+        })
+        .collect()
+}
