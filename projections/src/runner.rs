@@ -199,6 +199,10 @@ impl<P: Projection, O: OpenEvents> Runner<P, O> {
                 }
                 Err(error) => error,
             };
+            if stop.is_cancelled() {
+                // Its source was told to stop as well.
+                break Ok(());
+            }
             if !passes(&error) {
                 break Err(error);
             }

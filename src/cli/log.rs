@@ -1,7 +1,7 @@
 //! `quotary log`: the event log for auditors.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -43,10 +43,12 @@ impl Log {
             Self::Replay { until } => {
                 let log = LogReader::new(open(&config()?).await?);
                 let (position, standing) = replay::balances(&log, until).await?;
-                println!("{}", serde_json::json!({ "position": position, "agents": standing.len() }));
+                let mut out = BufWriter::new(std::io::stdout().lock());
+                writeln!(out, "{}", serde_json::json!({ "position": position, "agents": standing.len() }))?;
                 for standing in standing {
-                    println!("{}", serde_json::to_string(&standing)?);
+                    writeln!(out, "{}", serde_json::to_string(&standing)?)?;
                 }
+                out.flush()?;
             }
             Self::Verify { file } => {
                 let mut verifier = verify::Verifier::default();

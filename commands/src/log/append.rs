@@ -153,65 +153,65 @@ pub(super) enum Verdict {
     },
 }
 
-/// A batch in the column form that the SQL function takes.
+/// A batch in the column form that the SQL function takes. It borrows from the requests: nothing is copied but pointers.
 #[derive(Default)]
-pub(super) struct Columns {
-    check_types: Vec<String>,
-    check_ids: Vec<String>,
+pub(super) struct Columns<'a> {
+    check_types: Vec<&'a str>,
+    check_ids: Vec<&'a str>,
     check_expected: Vec<i64>,
     event_ids: Vec<Uuid>,
     event_tenants: Vec<Uuid>,
-    event_stream_types: Vec<String>,
-    event_stream_ids: Vec<String>,
+    event_stream_types: Vec<&'a str>,
+    event_stream_ids: Vec<&'a str>,
     event_sequences: Vec<i64>,
-    event_types: Vec<String>,
-    event_versions: Vec<String>,
-    event_payloads: Vec<String>,
-    event_metadata: Vec<String>,
+    event_types: Vec<&'a str>,
+    event_versions: Vec<&'a str>,
+    event_payloads: Vec<&'a str>,
+    event_metadata: Vec<&'a str>,
     receipt_tenants: Vec<Uuid>,
-    receipt_keys: Vec<Vec<u8>>,
-    receipt_requests: Vec<Vec<u8>>,
+    receipt_keys: Vec<&'a [u8]>,
+    receipt_requests: Vec<&'a [u8]>,
     receipt_events: Vec<i32>,
-    receipt_responses: Vec<Vec<u8>>,
+    receipt_responses: Vec<&'a [u8]>,
     claim_tenants: Vec<Uuid>,
-    claim_kinds: Vec<String>,
-    claim_values: Vec<String>,
+    claim_kinds: Vec<&'a str>,
+    claim_values: Vec<&'a str>,
     claim_owners: Vec<Uuid>,
 }
 
-impl Columns {
+impl<'a> Columns<'a> {
     /// Adds a stream's check; its place is the number of checks before.
-    pub(super) fn check(&mut self, check: &StreamCheck) {
-        self.check_types.push(check.aggregate_type.clone().into_owned());
-        self.check_ids.push(check.aggregate_id.clone());
+    pub(super) fn check(&mut self, check: &'a StreamCheck) {
+        self.check_types.push(&check.aggregate_type);
+        self.check_ids.push(&check.aggregate_id);
         self.check_expected.push(signed(check.expected));
     }
 
     /// Adds a request's events, receipt and claims.
-    pub(super) fn add(&mut self, append: &Append) {
+    pub(super) fn add(&mut self, append: &'a Append) {
         for event in &append.events {
             let stream = &append.streams[event.stream];
             self.event_ids.push(event.event_id);
             self.event_tenants.push(append.tenant_id.0);
-            self.event_stream_types.push(stream.aggregate_type.clone().into_owned());
-            self.event_stream_ids.push(stream.aggregate_id.clone());
+            self.event_stream_types.push(&stream.aggregate_type);
+            self.event_stream_ids.push(&stream.aggregate_id);
             self.event_sequences.push(signed(event.sequence));
-            self.event_types.push(event.event_type.clone().into_owned());
-            self.event_versions.push(event.event_version.clone().into_owned());
-            self.event_payloads.push(event.payload.clone());
-            self.event_metadata.push(append.metadata.clone());
+            self.event_types.push(&event.event_type);
+            self.event_versions.push(&event.event_version);
+            self.event_payloads.push(&event.payload);
+            self.event_metadata.push(&append.metadata);
         }
         if let Some(receipt) = &append.receipt {
             self.receipt_tenants.push(append.tenant_id.0);
-            self.receipt_keys.push(receipt.key_hash.to_vec());
-            self.receipt_requests.push(receipt.request_hash.to_vec());
+            self.receipt_keys.push(&receipt.key_hash);
+            self.receipt_requests.push(&receipt.request_hash);
             self.receipt_events.push(i32::try_from(self.event_ids.len()).unwrap_or(i32::MAX));
-            self.receipt_responses.push(receipt.response.clone());
+            self.receipt_responses.push(&receipt.response);
         }
         for claim in &append.claims {
             self.claim_tenants.push(claim.tenant_id);
-            self.claim_kinds.push(claim.kind.to_owned());
-            self.claim_values.push(claim.value.clone());
+            self.claim_kinds.push(claim.kind);
+            self.claim_values.push(&claim.value);
             self.claim_owners.push(claim.owner_id);
         }
     }

@@ -149,7 +149,9 @@ impl Task {
         // Each round writes, or drops at least one request.
         while !sorted.good.is_empty() {
             let (columns, order) = columns_of(&sorted.good);
-            match self.append(&columns).await {
+            let verdict = self.append(&columns).await;
+            drop(columns);
+            match verdict {
                 Ok(Verdict::Written { base, base_time }) => {
                     let mut position = base;
                     for request in sorted.good.drain(..) {
@@ -163,10 +165,11 @@ impl Task {
                 }
                 Ok(Verdict::Refused { streams, receipts, claims }) => {
                     let in_the_way = InTheWay {
-                        streams: streams.into_iter().filter_map(|n| order.streams.get(n).cloned()).collect(),
+                        streams: streams.into_iter().filter_map(|n| order.streams.get(n).map(StreamName::owned)).collect(),
                         receipts: receipts.into_iter().filter_map(|n| order.receipts.get(n).copied()).collect(),
                         claims: claims.into_iter().filter_map(|n| order.claims.get(n).copied()).collect(),
                     };
+                    drop(order);
                     let taken = |(place, n): (&usize, &usize)| sorted.good[*place].append.claims.get(*n).map(identity);
                     standing.extend(in_the_way.claims.iter().filter_map(taken));
                     sorted.good = drop_refused(std::mem::take(&mut sorted.good), &in_the_way);
@@ -196,7 +199,7 @@ impl Task {
     ///
     /// After a lost answer the batch may stand in the log. The next try waits for the lost one's lock and is refused
     /// then; the batch's own first event tells the two apart.
-    async fn append(&mut self, columns: &Columns) -> Result<Verdict, sqlx::Error> {
+    async fn append(&mut self, columns: &Columns<'_>) -> Result<Verdict, sqlx::Error> {
         let deadline = tokio::time::Instant::now() + self.limits.unreachable;
         let mut pause = Duration::from_millis(10);
         let mut answer_lost = false;
@@ -219,7 +222,7 @@ impl Task {
         }
     }
 
-    async fn try_append(&mut self, columns: &Columns, answer_lost: bool) -> Result<Verdict, sqlx::Error> {
+    async fn try_append(&mut self, columns: &Columns<'_>, answer_lost: bool) -> Result<Verdict, sqlx::Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -248,10 +251,18 @@ fn size(append: &Append) -> usize {
     append.events.iter().map(|event| event.payload.len() + append.metadata.len()).sum()
 }
 
-type StreamName = (String, String);
+/// A stream by its aggregate's type and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct StreamName<'a>(&'a str, &'a str);
 
-fn name(stream: &StreamCheck) -> StreamName {
-    (stream.aggregate_type.clone().into_owned(), stream.aggregate_id.clone())
+impl StreamName<'_> {
+    fn owned(&self) -> (String, String) {
+        (self.0.to_owned(), self.1.to_owned())
+    }
+}
+
+fn name(stream: &StreamCheck) -> StreamName<'_> {
+    StreamName(&stream.aggregate_type, &stream.aggregate_id)
 }
 
 /// A batch without what can't stand in it.
@@ -268,43 +279,57 @@ enum Repeat {
 
 type ClaimName = (uuid::Uuid, &'static str, String);
 
+/// What becomes of a request before the database is asked.
+enum Fate {
+    Good,
+    /// Its receipt or claim belongs to an earlier request of the batch: answered after it, so that it finds its receipt.
+    After(Repeat),
+    Void,
+}
+
 /// Drops requests decided on a void state, and puts aside those whose receipt or claim an earlier one of the batch has.
 fn sort_out(batch: Vec<Queued>) -> Sorted {
-    let mut receipts = HashSet::new();
-    let mut claims: HashSet<ClaimName> = HashSet::new();
-    let mut sequences: HashMap<StreamName, u64> = HashMap::new();
+    let fates = fates(&batch);
     let mut sorted = Sorted { good: Vec::with_capacity(batch.len()), after: Vec::new() };
-    for request in batch {
-        let streams = &request.append.streams;
-        let is_void = |stream: &&StreamCheck| {
-            stream.poison.is_set() || sequences.get(&name(stream)).is_some_and(|known| *known != stream.expected)
-        };
-        if streams.iter().any(|stream| is_void(&stream)) {
-            // What the request only read and found in order stays cached.
-            streams.iter().filter(is_void).for_each(|stream| stream.poison.set());
-            request.poison();
-            request.answer(Err(AppendError::Conflict));
-            continue;
+    for (request, fate) in batch.into_iter().zip(fates) {
+        match fate {
+            Fate::Good => sorted.good.push(request),
+            Fate::After(repeat) => sorted.after.push((request, repeat)),
+            Fate::Void => request.answer(Err(AppendError::Conflict)),
         }
-        let key = request.append.receipt.as_ref().map(|receipt| (request.append.tenant_id, receipt.key_hash));
-        if key.is_some_and(|key| !receipts.insert(key)) {
-            request.poison();
-            sorted.after.push((request, Repeat::Receipt));
-            continue;
-        }
-        let taken = request.append.claims.iter().map(identity).find(|claim| claims.contains(claim));
-        if let Some(claim) = taken {
-            request.poison();
-            sorted.after.push((request, Repeat::Claim(claim)));
-            continue;
-        }
-        claims.extend(request.append.claims.iter().map(identity));
-        for stream in streams {
-            sequences.insert(name(stream), stream.expected + stream.added);
-        }
-        sorted.good.push(request);
     }
     sorted
+}
+
+fn fates(batch: &[Queued]) -> Vec<Fate> {
+    let mut receipts = HashSet::new();
+    let mut claims: HashSet<ClaimName> = HashSet::new();
+    let mut sequences: HashMap<StreamName<'_>, u64> = HashMap::with_capacity(batch.len() * 2);
+    let mut fates = Vec::with_capacity(batch.len());
+    for request in batch {
+        let append = &request.append;
+        let is_void = append.streams.iter().any(|stream| {
+            stream.poison.is_set() || sequences.get(&name(stream)).is_some_and(|known| *known != stream.expected)
+        });
+        let key = append.receipt.as_ref().map(|receipt| (append.tenant_id, receipt.key_hash));
+        let taken = append.claims.iter().map(identity).find(|claim| claims.contains(claim));
+        let fate = if is_void {
+            poison_all(request);
+            Fate::Void
+        } else if key.is_some_and(|key| !receipts.insert(key)) {
+            request.poison();
+            Fate::After(Repeat::Receipt)
+        } else if let Some(claim) = taken {
+            request.poison();
+            Fate::After(Repeat::Claim(claim))
+        } else {
+            claims.extend(append.claims.iter().map(identity));
+            sequences.extend(append.streams.iter().map(|stream| (name(stream), stream.expected + stream.added)));
+            Fate::Good
+        };
+        fates.push(fate);
+    }
+    fates
 }
 
 fn identity(claim: &NewClaim) -> ClaimName {
@@ -313,22 +338,22 @@ fn identity(claim: &NewClaim) -> ClaimName {
 
 /// What stands at each place of the arrays given to the database.
 #[derive(Default)]
-struct Order {
-    streams: Vec<StreamName>,
+struct Order<'a> {
+    streams: Vec<StreamName<'a>>,
     receipts: Vec<usize>,
     /// The request's place, and the claim's place in it.
     claims: Vec<(usize, usize)>,
 }
 
 /// The batch in columns: each stream is checked once, at the sequence where the batch meets it first.
-fn columns_of(requests: &[Queued]) -> (Columns, Order) {
+fn columns_of(requests: &[Queued]) -> (Columns<'_>, Order<'_>) {
     let mut columns = Columns::default();
     let mut order = Order::default();
     let mut seen = HashSet::new();
     for (place, request) in requests.iter().enumerate() {
         for stream in &request.append.streams {
             let stream_name = name(stream);
-            if seen.insert(stream_name.clone()) {
+            if seen.insert(stream_name) {
                 columns.check(stream);
                 order.streams.push(stream_name);
             }
@@ -342,7 +367,7 @@ fn columns_of(requests: &[Queued]) -> (Columns, Order) {
 
 /// What the database named.
 struct InTheWay {
-    streams: HashSet<StreamName>,
+    streams: HashSet<(String, String)>,
     /// Places of requests.
     receipts: HashSet<usize>,
     /// Places of requests, and which of their claims.
@@ -351,10 +376,10 @@ struct InTheWay {
 
 /// Answers the requests that were named, and all later ones that rest on what these would have written.
 fn drop_refused(requests: Vec<Queued>, in_the_way: &InTheWay) -> Vec<Queued> {
-    let mut void: HashSet<StreamName> = in_the_way.streams.clone();
+    let mut void = in_the_way.streams.clone();
     let mut good = Vec::with_capacity(requests.len());
     for (place, request) in requests.into_iter().enumerate() {
-        let rests_on_void = request.append.streams.iter().any(|stream| void.contains(&name(stream)));
+        let rests_on_void = request.append.streams.iter().any(|stream| void.contains(&name(stream).owned()));
         let error = if in_the_way.receipts.contains(&place) {
             AppendError::ReceiptTaken
         } else if rests_on_void {
@@ -365,8 +390,8 @@ fn drop_refused(requests: Vec<Queued>, in_the_way: &InTheWay) -> Vec<Queued> {
             good.push(request);
             continue;
         };
-        void.extend(request.append.streams.iter().filter(|stream| stream.added > 0).map(name));
-        let voided = |stream: &&StreamCheck| void.contains(&name(stream));
+        void.extend(request.append.streams.iter().filter(|stream| stream.added > 0).map(|stream| name(stream).owned()));
+        let voided = |stream: &&StreamCheck| void.contains(&name(stream).owned());
         request.append.streams.iter().filter(voided).for_each(|stream| stream.poison.set());
         request.answer(Err(error));
     }
