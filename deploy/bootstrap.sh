@@ -2,7 +2,8 @@
 # Installs what the build and the private servers need and a fresh Debian machine with cargo lacks; as root, or as a user
 # with sudo. Does nothing, quickly and in silence, when everything is there.
 #
-#   deploy/bootstrap.sh           compiler and linker, PostgreSQL >= 15, nats-server >= 2.14
+#   deploy/bootstrap.sh           compiler and linker, curl and jq of README's walk-through, PostgreSQL >= 15,
+#                                 nats-server >= 2.14
 #   deploy/bootstrap.sh --check   what `make check` needs as well: rustfmt, clippy, cargo-deny
 #
 # What always holds: no PostgreSQL cluster of the system is made, started, stopped or changed; nothing outside Debian's
@@ -131,6 +132,8 @@ has cc || packages+=(gcc libc6-dev)
 has make || packages+=(make)
 has pkg-config || packages+=(pkg-config)
 has git || packages+=(git)
+has curl || packages+=(curl)
+has jq || packages+=(jq)
 has setpriv || packages+=(util-linux)
 # Without the root certificates neither cargo nor pip can fetch anything.
 [ -e /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)

@@ -131,13 +131,23 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let environment = Env::raw().only(&["DATABASE_URL", "DATABASE_URL_FILE", "NATS_URL", "NATS_URL_FILE"]);
+        // Other variables with our prefix belong to single commands or to tests.
         let own = Env::prefixed("QUOTARY_")
+            .only(&[
+                "listen",
+                "master_key",
+                "master_key_file",
+                "jwt_keys",
+                "jwt_keys_file",
+                "stream_prefix",
+                "connections",
+                "cached_aggregates",
+            ])
             .map(|key| match key.as_str() {
-                "JWT_KEYS" => "token_keys".into(),
-                "JWT_KEYS_FILE" => "token_keys_file".into(),
+                "jwt_keys" | "JWT_KEYS" => "token_keys".into(),
+                "jwt_keys_file" | "JWT_KEYS_FILE" => "token_keys_file".into(),
                 other => other.to_ascii_lowercase().into(),
-            })
-            .ignore(&["config", "log"]);
+            });
         let figment = figment.merge(environment).merge(own).merge(Serialized::defaults(flags));
         Ok(figment.extract().map_err(Box::new)?)
     }

@@ -34,7 +34,10 @@ pub async fn owner_pool(url: &str, connections: u32) -> Result<PgPool, DatabaseE
 /// [`DatabaseError::Connect`] if the server can't be reached.
 pub async fn service_pool(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
     let with_role = options(connections).after_connect(|connection, _| {
-        Box::pin(async move { connection.execute("set role quotary_service").await.map(|_| ()) })
+        Box::pin(async move {
+            // Acknowledged is durable, whatever the server's or the login's default is.
+            connection.execute("set role quotary_service; set synchronous_commit = on").await.map(|_| ())
+        })
     });
     Ok(with_role.connect_with(url.parse::<PgConnectOptions>()?).await?)
 }

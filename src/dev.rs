@@ -1,6 +1,7 @@
 //! The embedded default: a private PostgreSQL and a private nats-server as children, API and workers in this process, a
 //! tenant and a super admin. Starts again on the same data.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,8 @@ const USERNAME: &str = "admin";
 pub async fn run(options: &DevOptions, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     std::fs::create_dir_all(&options.data_dir)?;
     let data_dir = options.data_dir.canonicalize()?;
+    // Ends with this process however it ends. Before anything is touched: the ready file may be another process's.
+    let _turn = take_turn(&data_dir)?;
     let ready_file = data_dir.join("dev.json");
     files::remove_if_there(&ready_file)?;
     let secrets = Secrets::load_or_make(&data_dir)?;
@@ -69,6 +72,16 @@ pub async fn run(options: &DevOptions, stop: impl Future<Output = ()>) -> Result
     servers.stop().await?;
     removed?;
     outcome
+}
+
+/// Makes this process the only one on a data directory.
+fn take_turn(data_dir: &Path) -> Result<File, Failure> {
+    let file = File::options().write(true).create(true).truncate(false).open(data_dir.join("dev.lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!("another process runs on {}", data_dir.display()).into()),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
 }
 
 async fn serve(

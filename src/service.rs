@@ -275,11 +275,11 @@ impl Common {
             let report = relay.report();
             let failed = runners.iter().filter(|status| status.lock().health == Health::Failed).count();
             vec![
-                ("relay_published", "The last position published to the bus", figure(report.published)),
-                ("relay_lag", "Events of the log that are not on the bus", figure(report.lag)),
-                ("relay_failures", "How often the relay was interrupted", figure(report.failures)),
-                ("relay_diverged", "Whether the stream is no copy of the log", i64::from(report.is_diverged)),
-                ("projections_failed", "Read models that gave up", figure(failed as u64)),
+                ("quotary_relay_published", "The last position published to the bus", figure(report.published)),
+                ("quotary_relay_lag", "Events of the log that are not on the bus", figure(report.lag)),
+                ("quotary_relay_failures", "How often the relay was interrupted", figure(report.failures)),
+                ("quotary_relay_diverged", "Whether the stream is no copy of the log", i64::from(report.is_diverged)),
+                ("quotary_projections_failed", "Read models that gave up", figure(failed as u64)),
             ]
         });
     }

@@ -1,6 +1,9 @@
 //! Kill -9 at any moment during load, restart: every acknowledged command is in the log once, nothing refused is, the
 //! ledger sums to zero at every position, read models equal a replay, the stream's sequence is the log's position.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+#![allow(clippy::print_stdout, reason = "the figures are what this is for")]
+
 #[path = "crash/mod.rs"]
 mod harness;
 mod support;

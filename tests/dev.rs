@@ -1,6 +1,8 @@
 //! The embedded default, `quotary dev`, as a person or a supervisor meets it: ready when it says so, gone when it is told
 //! to go, and back on the same data, also after a kill.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -158,7 +160,8 @@ async fn dev_is_ready_when_it_says_so_and_comes_back_on_its_data() {
     dev.process.kill().await;
     let mut dev = Dev::start(&data, &log).await;
     assert_eq!(dev.text("password"), password);
-    let after_kill = dev.call(Method::GET, &format!("/v1/projects/{}", later.text_of("id")), &Value::Null).await.expect(200);
+    let after_kill =
+        dev.call(Method::GET, &format!("/v1/projects/{}", later.text_of("id")), &Value::Null).await.expect(200);
     assert_eq!(after_kill.body["name"], "Later");
     assert_eq!(orphans.intersection(&dev.family()).count(), 0, "an orphan was adopted and not ended");
 
@@ -176,7 +179,8 @@ async fn a_server_that_dies_ends_dev_with_an_error_and_without_leftovers() {
     let (data, log) = (place.path().join("data"), place.path().join("dev.log"));
     let mut dev = Dev::start(&data, &log).await;
     let family = dev.family();
-    let nats = processes().into_iter().find(|alive| family.contains(&alive.pid) && alive.command.contains("nats-server"));
+    let nats =
+        processes().into_iter().find(|alive| family.contains(&alive.pid) && alive.command.contains("nats-server"));
     kill(Pid::from_raw(nats.expect("NATS runs").pid), Signal::SIGKILL).unwrap();
     eventually("the end of dev", Duration::from_secs(60), async || dev.process.has_ended().then_some(())).await;
     assert!(dev.process.diagnostics().contains("ended by itself"), "{}", dev.process.diagnostics());

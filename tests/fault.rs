@@ -1,6 +1,9 @@
 //! The crash harness at length, for `make fault`: as many rounds as `QUOTARY_FAULT_ROUNDS` says, from a seed of chance,
 //! and the stock crates as a second reader at the end. Short in `make test`, where the variable is not set.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+#![allow(clippy::print_stdout, reason = "the figures are what this is for")]
+
 #[path = "crash/mod.rs"]
 mod harness;
 mod support;

@@ -161,5 +161,5 @@ pub async fn lock<A: Stored>(
 
 /// Waits until nothing is pending on a ticket that was cloned from a slot.
 pub(crate) async fn settled(ticket: Ticket) -> bool {
-    matches!(ticket.map(|outcome| outcome.ok()).await, Some(Ok(_)))
+    matches!(ticket.map(Result::ok).await, Some(Ok(_)))
 }

@@ -131,6 +131,9 @@ impl EventLog {
     /// # Errors
     /// [`CommandError`]: refused by a rule, or not possible now. Nothing is written then, except perhaps for
     /// [`CommandError::Unavailable`].
+    ///
+    /// # Panics
+    /// Never: metadata are plain strings.
     pub async fn execute<T, E>(
         &self,
         context: &Context,
@@ -151,12 +154,11 @@ impl EventLog {
                 (Some(wanted), Some(actual)) if wanted != actual => Err(CommandError::Changed { actual }),
                 _ => decide(&mut unit).map_err(CommandError::Refused),
             };
-            let receipt = match &answer {
-                Ok(value) => self.receipt(context, value)?,
-                Err(_) => {
-                    unit.only_check();
-                    None
-                }
+            let receipt = if let Ok(value) = &answer {
+                self.receipt(context, value)?
+            } else {
+                unit.only_check();
+                None
             };
             let (ticket, after) = match unit.enqueue(self, context.tenant_id, metadata.clone(), receipt).await {
                 Ok(enqueued) => enqueued,
@@ -164,7 +166,9 @@ impl EventLog {
             };
             match outcome(ticket).await {
                 Ok(appended) => {
-                    after.into_iter().for_each(|step| step(self));
+                    for step in after {
+                        step(self);
+                    }
                     return match answer {
                         Ok(value) => Ok(Done { value, position: appended.position, replayed: false }),
                         // A repeat of an answered command gets that answer, whatever has changed since.

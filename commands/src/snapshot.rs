@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quotary_domain::{Aggregate, TenantId};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -111,5 +113,5 @@ pub(crate) async fn latest<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Load
 fn shape<A: Aggregate>() -> String {
     let empty = serde_json::to_string(&A::default()).unwrap_or_default();
     let digest = Sha256::new().chain_update(env!("CARGO_PKG_VERSION")).chain_update(empty).finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    URL_SAFE_NO_PAD.encode(&digest[..8])
 }

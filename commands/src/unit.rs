@@ -97,7 +97,7 @@ trait Opened: Any + Send {
     /// Undoes what was decided on it in this unit.
     fn forget(&mut self);
     /// Keeps the decided state as tentative; returns what to do once it is durable.
-    fn keep(self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>>;
+    fn keep(self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<OnceDurable>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
@@ -141,7 +141,7 @@ impl<A: Stored> Opened for Cached<A> {
         self.added = 0;
     }
 
-    fn keep(mut self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<Box<dyn FnOnce(&EventLog) + Send>> {
+    fn keep(mut self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<OnceDurable> {
         let aggregate = self.changed.take()?;
         let (id, before) = (self.id, self.base().sequence);
         let sequence = before + self.added;
@@ -171,7 +171,10 @@ pub struct Unit {
 }
 
 /// What happens when an appended unit turns out to be durable.
-pub(crate) type AfterCommit = Vec<Box<dyn FnOnce(&EventLog) + Send>>;
+pub(crate) type AfterCommit = Vec<OnceDurable>;
+
+/// One step of it.
+type OnceDurable = Box<dyn FnOnce(&EventLog) + Send>;
 
 impl Unit {
     /// Opens the plan's aggregates, locking them in the order of their type and id, so that two units never wait for
@@ -208,6 +211,9 @@ impl Unit {
     ///
     /// # Errors
     /// The aggregate's own error; the unit is as it was before.
+    ///
+    /// # Panics
+    /// Never: a handle has its aggregate's type, and events are plain data.
     pub fn decide<A: Stored>(&mut self, handle: Handle<A>, command: A::Command) -> Result<(), A::Error> {
         let cached: &mut Cached<A> =
             self.opened[handle.index].as_any_mut().downcast_mut().expect("a handle has its aggregate's type");

@@ -60,7 +60,7 @@ impl Vault {
     #[must_use]
     pub fn new(master: Zeroizing<[u8; 32]>) -> Self {
         let id = derive(&master, b"quotary/v1/key-id");
-        let key_id = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let key_id = URL_SAFE_NO_PAD.encode(&id[..6]);
         Self(Arc::new(Inner { master, key_id, tenants: Cache::new(10_000) }))
     }
 
@@ -89,7 +89,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Unreadable`] otherwise.
     pub fn open(&self, tenant: TenantId, purpose: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        self.open_bytes(tenant, purpose.as_bytes(), &self.from_text(sealed)?)
+        self.open_bytes(tenant, purpose.as_bytes(), &self.bytes_of(sealed)?)
     }
 
     /// Like [`Vault::seal`], in bytes: nonce ‖ ciphertext ‖ tag.
@@ -164,7 +164,7 @@ impl Vault {
         Sealed(format!("v1.{}.{}", self.0.key_id, URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    fn from_text(&self, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+    fn bytes_of(&self, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
         let mut parts = sealed.0.splitn(3, '.');
         match (parts.next(), parts.next(), parts.next()) {
             (Some("v1"), Some(key_id), Some(body)) if key_id == self.0.key_id => {

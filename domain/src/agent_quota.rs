@@ -342,6 +342,7 @@ impl AgentQuota {
         self.holds.get(&hold_id).copied().ok_or(AgentQuotaError::UnknownHold(hold_id))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every aggregate takes its event")]
     fn evolve(&mut self, event: AgentQuotaEvent) {
         match event {
             AgentQuotaEvent::QuotaToppedUp { amount, .. } | AgentQuotaEvent::QuotaReceived { amount, .. } => {

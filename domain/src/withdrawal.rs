@@ -144,16 +144,16 @@ impl Withdrawal {
             (WithdrawalCommand::Request(_), _) => Err(WithdrawalError::Exists),
             (WithdrawalCommand::Approve { by }, _) if by == request.agent_id => Err(WithdrawalError::OwnRequest),
             (WithdrawalCommand::Approve { by }, Requested) => Ok(vec![WithdrawalEvent::WithdrawalApproved { by }]),
-            (WithdrawalCommand::Approve { .. }, Approved) => Ok(vec![]),
             (WithdrawalCommand::Refuse { by, reason }, Requested) => {
                 Ok(vec![WithdrawalEvent::WithdrawalRefused { by, reason }])
             }
-            (WithdrawalCommand::Refuse { .. }, Refused) => Ok(vec![]),
             (WithdrawalCommand::MarkPaid { by, .. }, _) if by == request.agent_id => Err(WithdrawalError::OwnRequest),
             (WithdrawalCommand::MarkPaid { by, reference }, Approved) => {
                 Ok(vec![WithdrawalEvent::WithdrawalPaid { by, reference }])
             }
-            (WithdrawalCommand::MarkPaid { .. }, Paid) => Ok(vec![]),
+            (WithdrawalCommand::Approve { .. }, Approved)
+            | (WithdrawalCommand::Refuse { .. }, Refused)
+            | (WithdrawalCommand::MarkPaid { .. }, Paid) => Ok(vec![]),
             (_, status) => Err(WithdrawalError::WrongStatus(status)),
         }
     }

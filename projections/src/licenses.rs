@@ -77,6 +77,7 @@ create table batches (
     check (issued between 0 and count)
 );
 create index batches_tenant on batches (tenant_id, position);
+create index batches_issuing on batches (position) where status = 'issuing';
 create index batches_agent on batches (agent_id, position);
 -- How many licences of a batch have a number.
 create table batch_numbers (

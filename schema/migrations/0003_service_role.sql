@@ -3,7 +3,9 @@
 
 do $$
 begin
-    create role quotary_service nologin;
+    if not exists (select from pg_roles where rolname = 'quotary_service') then
+        create role quotary_service nologin;
+    end if;
 exception
     when duplicate_object or unique_violation then null;
 end

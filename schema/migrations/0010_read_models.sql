@@ -19,7 +19,9 @@ create unique index projections_serving on projections (name) where state = 'ser
 do $$
 begin
     begin
-        create role quotary_projector nologin;
+        if not exists (select from pg_roles where rolname = 'quotary_projector') then
+            create role quotary_projector nologin;
+        end if;
     exception
         when duplicate_object or unique_violation then null;
     end;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use quotary::audit::cross_check;
 use quotary::config::Config;
 
-use super::{Failure, open};
+use super::{Failure, open_to_read};
 
 #[derive(Subcommand)]
 pub enum Audit {
@@ -16,7 +16,7 @@ impl Audit {
     #[expect(clippy::print_stdout, reason = "this is the command's output")]
     pub async fn run(self, config: &Config) -> Result<(), Failure> {
         let Self::Crosscheck = self;
-        let compared = cross_check::run(&open(config).await?).await?;
+        let compared = cross_check::run(&open_to_read(config).await?).await?;
         println!("{compared} aggregates are equal");
         Ok(())
     }

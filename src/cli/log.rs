@@ -9,7 +9,7 @@ use quotary::audit::{export, replay, verify};
 use quotary::config::Config;
 use quotary_projections::log_reader::LogReader;
 
-use super::{Failure, open};
+use super::{Failure, open_to_read};
 
 #[derive(Subcommand)]
 pub enum Log {
@@ -36,12 +36,12 @@ impl Log {
     pub async fn run(self, config: impl Fn() -> Result<Config, Failure>) -> Result<(), Failure> {
         match self {
             Self::Export { file } => {
-                let log = LogReader::new(open(&config()?).await?);
+                let log = LogReader::new(open_to_read(&config()?).await?);
                 let last = export::export(&log, &mut BufWriter::new(File::create(&file)?)).await?;
                 println!("{last} events in {}", file.display());
             }
             Self::Replay { until } => {
-                let log = LogReader::new(open(&config()?).await?);
+                let log = LogReader::new(open_to_read(&config()?).await?);
                 let (position, standing) = replay::balances(&log, until).await?;
                 let mut out = BufWriter::new(std::io::stdout().lock());
                 writeln!(out, "{}", serde_json::json!({ "position": position, "agents": standing.len() }))?;
@@ -57,7 +57,7 @@ impl Log {
                         export::walk_file(BufReader::new(File::open(file)?), |event| verifier.check(&event))?;
                     }
                     None => {
-                        let log = LogReader::new(open(&config()?).await?);
+                        let log = LogReader::new(open_to_read(&config()?).await?);
                         export::walk(&log, None, |event| verifier.check(&event)).await?;
                     }
                 }

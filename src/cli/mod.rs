@@ -39,6 +39,11 @@ pub async fn open(config: &Config) -> Result<PgPool, Failure> {
     Ok(quotary::database::service_pool(&url, config.connections).await?)
 }
 
+/// The database as it is, for reading: nothing is migrated, so a login that can only read is enough.
+pub async fn open_to_read(config: &Config) -> Result<PgPool, Failure> {
+    Ok(quotary::database::owner_pool(&config.database_url()?, 4).await?)
+}
+
 /// The write side on a database.
 pub fn commands(config: &Config, pool: PgPool) -> Result<Commands, Failure> {
     let vault = Vault::from_base64(&config.master_key()?)?;

@@ -58,11 +58,12 @@ pub async fn check_stream(installation: &Installation, log: &[Logged]) {
 type Rows = BTreeMap<String, Vec<String>>;
 
 async fn rows(installation: &Installation) -> Rows {
-    let views: Vec<String> =
-        sqlx::query_scalar("select table_name::text from information_schema.views where table_schema = 'read' order by 1")
-            .fetch_all(&installation.pool)
-            .await
-            .unwrap();
+    let views: Vec<String> = sqlx::query_scalar(
+        "select table_name::text from information_schema.views where table_schema = 'read' order by 1",
+    )
+    .fetch_all(&installation.pool)
+    .await
+    .unwrap();
     let mut all = Rows::new();
     for view in views {
         let text = format!("select t::text from read.{view} t order by 1");

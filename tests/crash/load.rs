@@ -146,7 +146,8 @@ async fn activate(world: &World, dice: &mut Dice, key: &str) -> Activation {
     let machines = if dice.chance(30) { 2 } else { 1 };
     let mut activation = Activation { license_id: String::new(), machines, lost_answers: 0 };
     for machine in 0..machines {
-        let body = json!({ "key": key, "machine": { "fingerprint": format!("machine {machine} of {key}"), "name": "desk" } });
+        let body =
+            json!({ "key": key, "machine": { "fingerprint": format!("machine {machine} of {key}"), "name": "desk" } });
         let start = Instant::now();
         let answer = loop {
             let url = world.address(dice).await;
@@ -158,7 +159,7 @@ async fn activate(world: &World, dice: &mut Dice, key: &str) -> Activation {
             world.news().await;
         };
         assert_eq!(answer.body["code"], "VALID", "{}", answer.text);
-        activation.license_id = answer.body["license"]["id"].as_str().unwrap().to_owned();
+        answer.body["license"]["id"].as_str().unwrap().clone_into(&mut activation.license_id);
         world.acknowledged.send_modify(|count| *count += 1);
     }
     activation

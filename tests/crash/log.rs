@@ -56,19 +56,19 @@ pub struct Tally {
 /// Compares, and fails at the first difference.
 pub fn compare(log: &[Logged], done: &Done) -> Tally {
     let mut tally = Tally::default();
-    let mut by_command: HashMap<(&str, &str), Vec<&Logged>> = HashMap::new();
+    let mut by_command: HashMap<(String, String), Vec<&Logged>> = HashMap::new();
     let mut by_stream: HashMap<&str, Vec<&str>> = HashMap::new();
     for event in log {
         by_stream.entry(&event.aggregate_id).or_default().push(&event.event_type);
         if let (Some(correlation), Some(command)) =
             (event.metadata.get("correlation_id"), event.metadata.get("command"))
         {
-            by_command.entry((command, correlation)).or_default().push(event);
+            by_command.entry((command.clone(), correlation.clone())).or_default().push(event);
         }
     }
     for record in &done.records {
-        let correlation = record.correlation.to_string();
-        let found = by_command.remove(&(record.intent.command(), correlation.as_str())).unwrap_or_default();
+        let name = (record.intent.command().to_owned(), record.correlation.to_string());
+        let found = by_command.remove(&name).unwrap_or_default();
         tally.ambiguous += usize::from(record.lost_answers > 0);
         match &record.fate {
             Fate::Acknowledged { position, id, replayed } => {
@@ -107,8 +107,7 @@ fn check_once(record: &Record, found: &[&Logged], position: i64, id: &str) {
         let body = &event.payload[&event.event_type];
         let names_id = match record.intent {
             Intent::Transfer { .. } | Intent::PaidTopUp { .. } | Intent::TopUp { .. } => body["journal_id"] == id,
-            Intent::Batch { .. } | Intent::Withdrawal { .. } => event.aggregate_id == id || body["hold_id"] == id,
-            Intent::Decision { .. } => {
+            Intent::Batch { .. } | Intent::Withdrawal { .. } | Intent::Decision { .. } => {
                 event.aggregate_id == id || body["hold_id"] == id
             }
         };
@@ -131,7 +130,7 @@ fn amount_of(intent: Intent) -> i64 {
 }
 
 /// Nothing of the load's commands is in the log that no client sent.
-fn check_unknown(rest: &HashMap<(&str, &str), Vec<&Logged>>, done: &Done) {
+fn check_unknown(rest: &HashMap<(String, String), Vec<&Logged>>, done: &Done) {
     let commands: Vec<&str> = done.records.iter().map(|record| record.intent.command()).collect();
     let began = done.records.iter().filter_map(|record| match record.fate {
         Fate::Acknowledged { position, .. } => Some(position),
@@ -139,7 +138,7 @@ fn check_unknown(rest: &HashMap<(&str, &str), Vec<&Logged>>, done: &Done) {
     });
     let began = began.min().unwrap_or_default();
     for ((command, _), events) in rest {
-        let unasked = commands.contains(command) && events.iter().any(|event| event.position >= began);
+        let unasked = commands.contains(&command.as_str()) && events.iter().any(|event| event.position >= began);
         assert!(!unasked, "in the log, and of nobody: {events:?}");
     }
 }

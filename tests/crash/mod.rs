@@ -72,7 +72,7 @@ pub async fn run(options: Options) {
 fn tell(number: u64, round: &Round, start: Instant) {
     println!(
         "{:>6.1} s  round {number:>2}: {:<13} killed {:<18} {:<27} in flight {:>3}, licences open {:>5}, \
-         acknowledged before {:>5}, up again after {:>4} ms",
+         acknowledged before {:>5}, up again after {:>4} ms{}",
         start.elapsed().as_secs_f64(),
         round.plan.processes.join("+"),
         round.plan.victims.iter().map(|&victim| round.plan.processes[victim]).collect::<Vec<_>>().join(" and "),
@@ -81,6 +81,7 @@ fn tell(number: u64, round: &Round, start: Instant) {
         round.licenses_open,
         round.acknowledged,
         round.restart.as_millis(),
+        if round.plan.stream_lost { ", the stream was lost too" } else { "" },
     );
 }
 

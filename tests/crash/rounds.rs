@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::load::request_batch;
 use super::command::Record;
+use super::load::request_batch;
 use super::world::World;
 use crate::support::dice::Dice;
 use crate::support::eventually;
@@ -38,6 +38,8 @@ pub struct Plan {
     pub victims: &'static [usize],
     /// When.
     pub moment: Moment,
+    /// Whether the whole stream is lost in the same moment.
+    pub stream_lost: bool,
 }
 
 const ONE: &[&str] = &["serve"];
@@ -49,7 +51,6 @@ pub fn plan(round: u64, dice: &mut Dice) -> Plan {
     let acknowledgements = Moment::AfterAcknowledgements(dice.within(1, 300));
     let during = Moment::DuringBatch(i64::try_from(dice.within(1, 4)).unwrap());
     let (processes, victims, moment): (&[&str], &[usize], Moment) = match round % 12 {
-        0 | 3 => (ONE, &[0], Moment::Any),
         1 => (ONE, &[0], acknowledgements),
         2 => (ONE, &[0], during),
         // Right after the start, while the clients still ask again for what the kill before left open.
@@ -60,9 +61,10 @@ pub fn plan(round: u64, dice: &mut Dice) -> Plan {
         8 => (HALVES, &[0], Moment::Any),
         9 => (HALVES, &[1], during),
         10 => (HALVES, &[0, 1], acknowledgements),
+        // 0, 3 and 11.
         _ => (ONE, &[0], Moment::Any),
     };
-    Plan { processes, victims, moment }
+    Plan { processes, victims, moment, stream_lost: matches!(round % 12, 3 | 9) }
 }
 
 /// What a round met.
@@ -81,9 +83,10 @@ pub struct Round {
 }
 
 impl Round {
-    /// Whether the kill met anything.
+    /// Whether the kill met anything: requests, or for workers alone the issue of a batch.
     pub fn counts(&self) -> bool {
-        self.in_flight > 0 || self.licenses_open > 0
+        let workers_only = self.plan.victims.iter().all(|&victim| self.plan.processes[victim] == "worker");
+        if workers_only { self.licenses_open > 0 } else { self.in_flight > 0 }
     }
 }
 
@@ -106,6 +109,9 @@ impl Cluster<'_> {
     pub async fn round(&mut self, plan: Plan, dice: &mut Dice) -> Round {
         self.arrange(plan.processes).await;
         self.wait_for(plan.moment, dice).await;
+        if plan.stream_lost {
+            self.installation.nats.delete_stream(self.installation.names.stream()).await.unwrap();
+        }
         let in_flight = self.world.in_flight.load(Ordering::SeqCst);
         for &victim in plan.victims {
             self.servers[victim].process.kill().await;

@@ -55,7 +55,8 @@ impl World {
         let http = http();
         let vendor = Vendor::create(installation, &http, url, "vendor").await;
         let project = vendor.project(&http, url, "Editor").await;
-        let plan = json!({ "name": "Year", "duration_days": 365, "max_machines": 2, "unit_price": PRICE, "features": ["a"] });
+        let plan =
+            json!({ "name": "Year", "duration_days": 365, "max_machines": 2, "unit_price": PRICE, "features": ["a"] });
         let plan_id = vendor.plan(&http, url, &project, &plan).await;
         let mut agents: Vec<Agent> = Vec::new();
         for number in 0..AGENTS {

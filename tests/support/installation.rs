@@ -96,7 +96,10 @@ impl Installation {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             text.lines().map(str::to_owned).collect::<Vec<_>>()
         });
-        lines.filter(|line| line.contains("panicked") || line.contains(" ERROR ") || line.contains("ERROR\u{1b}")).collect()
+        // A 503 that was asked for is told as an error too, by the layer that traces requests.
+        lines
+            .filter(|line| line.contains("panicked") || line.contains("ERROR") && !line.contains("on_failure"))
+            .collect()
     }
 
     /// The position of the log's last event.

@@ -22,8 +22,11 @@ pub struct Process {
 /// The binary, without the caller's settings.
 pub fn quotary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quotary"));
-    for name in ["DATABASE_URL", "NATS_URL", "QUOTARY_CONFIG", "QUOTARY_LOG"] {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("QUOTARY_") || matches!(&*text, "DATABASE_URL" | "NATS_URL") {
+            command.env_remove(&name);
+        }
     }
     command.stdin(Stdio::null()).kill_on_drop(true);
     command

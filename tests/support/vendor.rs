@@ -47,7 +47,8 @@ impl Vendor {
     /// Makes a tenant by the command line; its super admin changes the password and logs in.
     pub async fn create(installation: &Installation, http: &Client, server: &str, tenant: &str) -> Self {
         let email = format!("root@{tenant}.example");
-        let told = installation.run(&["tenant", "create", "--name", tenant, "--username", "root", "--email", &email]).await;
+        let told =
+            installation.run(&["tenant", "create", "--name", tenant, "--username", "root", "--email", &email]).await;
         let first = told.trim().rsplit(' ').next().unwrap().to_owned();
         let session = log_in(http, server, tenant, "root", &first).await.expect(200);
         assert_eq!(session.body["must_change_password"], true);

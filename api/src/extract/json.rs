@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{Code, Problem};
@@ -87,7 +88,13 @@ fn problem(path: &Path, error: &serde_json::Error, bytes: &[u8]) -> Problem {
     let text = error.to_string();
     // serde_json adds the place in the text, which the pointer says better.
     let detail = text.rsplit_once(" at line ").map_or(text.as_str(), |(detail, _)| detail).to_owned();
-    if !error.is_data() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+    if !error.is_data() && detail == "number out of range" {
+        // JSON has numbers of any size, so this is a value and no syntax.
+        let pointer = pointer(path, None);
+        return Problem::new(Code::ValidationFailed, format!("{pointer}: {detail}")).with_error(pointer, detail);
+    }
+    // Not `IgnoredAny`, which skips texts without looking whether they are Unicode.
+    if !error.is_data() && serde_json::from_slice::<Value>(bytes).is_ok() {
         // An enum from anything but a text is a syntax error to serde_json, though the text is JSON.
         let pointer = pointer(path, None);
         return Problem::new(Code::WrongType, format!("{pointer}: {detail}")).with_error(pointer, detail);
@@ -172,6 +179,8 @@ mod tests {
             (r#"{"amount":9007199254740992}"#, Code::ValidationFailed, Some("/amount")),
             (r#"{"amount":18446744073709551615}"#, Code::ValidationFailed, Some("/amount")),
             (r#"{"amount":99999999999999999999999999}"#, Code::ValidationFailed, Some("/amount")),
+            (r#"{"amount":1e400}"#, Code::ValidationFailed, Some("/amount")),
+            (r#"{"amount":1,"note":"\ud800"}"#, Code::MalformedJson, None),
             (r#"{"amount":-99999999999999999999999999}"#, Code::ValidationFailed, Some("/amount")),
             (r"{}", Code::ValidationFailed, Some("/amount")),
             (r#"{"amount":1,"note":5}"#, Code::WrongType, Some("/note")),
@@ -182,5 +191,7 @@ mod tests {
             assert_eq!(problem.code(), code, "{body}");
             assert_eq!(problem.errors().first().map(|error| error.pointer.as_str()), pointer, "{body}");
         }
+        let not_unicode = parse_json::<Sample>(b"{\"amount\":1,\"note\":\"\xff\"}").unwrap_err();
+        assert_eq!(not_unicode.code(), Code::MalformedJson);
     }
 }

@@ -1,7 +1,7 @@
 //! Creates an account below the acting admin, with opening quota if wanted (rows U2, U7).
 
 use quotary_domain::account::{Account, AccountCommand, Profile, Username};
-use quotary_domain::agent_quota::{AgentQuota, AgentQuotaError};
+use quotary_domain::agent_quota::AgentQuota;
 use quotary_domain::{AccountId, JournalId, Quota, Role};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ impl Commands {
                 claims::claim(unit, self.log.vault(), tenant_id, account_id, &username, &email);
                 if !opening_quota.is_zero() {
                     if !role.holds_quota() {
-                        return Err(AgentQuotaError::ZeroAmount.into());
+                        return Err(Refusal::invalid("opening_quota", "accounts of this role don't hold quota"));
                     }
                     pay(unit, &acting, payer, (account_id, quota), journal_id, opening_quota, None)?;
                 }

@@ -268,8 +268,8 @@ impl<'a> Columns<'a> {
             "select position - 1, recorded_at - interval '1 microsecond' from events \
              where aggregate_type = $1 and aggregate_id = $2 and sequence = $3 and event_id = $4",
         )
-        .bind(&self.event_stream_types[0])
-        .bind(&self.event_stream_ids[0])
+        .bind(self.event_stream_types[0])
+        .bind(self.event_stream_ids[0])
         .bind(self.event_sequences[0])
         .bind(event_id)
         .fetch_optional(connection)

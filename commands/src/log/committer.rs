@@ -232,10 +232,11 @@ impl Task {
             }
         };
         let verdict = columns.append(connection).await?;
-        if answer_lost && matches!(verdict, Verdict::Refused { .. }) {
-            if let Some(found) = columns.find(connection).await? {
-                return Ok(found);
-            }
+        if answer_lost
+            && matches!(verdict, Verdict::Refused { .. })
+            && let Some(found) = columns.find(connection).await?
+        {
+            return Ok(found);
         }
         Ok(verdict)
     }
@@ -308,13 +309,15 @@ fn fates(batch: &[Queued]) -> Vec<Fate> {
     let mut fates = Vec::with_capacity(batch.len());
     for request in batch {
         let append = &request.append;
-        let is_void = append.streams.iter().any(|stream| {
+        let is_void = |stream: &&StreamCheck| {
             stream.poison.is_set() || sequences.get(&name(stream)).is_some_and(|known| *known != stream.expected)
-        });
+        };
         let key = append.receipt.as_ref().map(|receipt| (append.tenant_id, receipt.key_hash));
         let taken = append.claims.iter().map(identity).find(|claim| claims.contains(claim));
-        let fate = if is_void {
-            poison_all(request);
+        let fate = if append.streams.iter().any(|stream| is_void(&stream)) {
+            // What the request only read and found in order stays cached.
+            append.streams.iter().filter(is_void).for_each(|stream| stream.poison.set());
+            request.poison();
             Fate::Void
         } else if key.is_some_and(|key| !receipts.insert(key)) {
             request.poison();

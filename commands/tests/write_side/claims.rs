@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use quotary_commands::{CommandError, Refusal};
-use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::Role;
+use quotary_domain::agent_quota::AgentQuotaError;
 
 use crate::house::{House, context, create, quota, refusal};
 
@@ -37,7 +37,7 @@ async fn the_answer_says_which_name_is_taken() {
     create(&house.here, &boss, "alice", "alice@example.com", quota(0)).await.unwrap();
     let username = create(&house.here, &boss, "Alice", "other@example.com", quota(0)).await;
     assert!(matches!(username, Err(CommandError::Taken("username"))), "{username:?}");
-    let email = create(&house.here, &boss, "other", " ALICE@example.com", quota(0)).await;
+    let email = create(&house.here, &boss, "other", "ALICE@example.com", quota(0)).await;
     assert!(matches!(email, Err(CommandError::Taken("email"))), "{email:?}");
     create(&house.here, &boss, "other", "other@example.com", quota(0)).await.expect("the refused ones claimed nothing");
     house.leave().await;

@@ -10,7 +10,9 @@ use quotary_commands::account::create::{AccountCreated, CreateAccount};
 use quotary_commands::log::append::NewClaim;
 use quotary_commands::log::stream::load;
 use quotary_commands::tenant::create::CreateTenant;
-use quotary_commands::{CommandError, Commands, Context, EventLog, Idempotency, Limits, Outcome, Plan, Refusal, Vault, clock};
+use quotary_commands::{
+    CommandError, Commands, Context, EventLog, Idempotency, Limits, Outcome, Plan, Refusal, Vault, clock,
+};
 use quotary_domain::account::{Account, AccountCommand, Profile, Username};
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaEvent};
 use quotary_domain::ledger::{LedgerAccount, journal, postings};
@@ -51,8 +53,6 @@ pub struct Shop {
 
 /// The whole log, read once.
 pub struct Reading {
-    /// How many events it has.
-    pub events: i64,
     /// Every ledger account's balance at the end.
     pub balances: HashMap<LedgerAccount, i64>,
 }
@@ -82,13 +82,24 @@ impl House {
         Commands::new(start(&self.server, &self.name, called, limits).await)
     }
 
+    /// Like [`House::another`], through another port that leads to the server.
+    pub async fn another_at(&self, called: &str, port: u16) -> Commands {
+        let server = self.server.clone().host("127.0.0.1").port(port);
+        Commands::new(start(&server, &self.name, called, Limits::default()).await)
+    }
+
+    /// Where the server listens.
+    pub fn server(&self) -> (String, u16) {
+        (self.server.get_host().to_owned(), self.server.get_port())
+    }
+
     /// An account below others, made without a password: hashing one takes longer than all the rest.
     pub async fn account_below(&self, role: Role, ancestors: Vec<AccountId>) -> Actor {
         let id = AccountId(clock::new_id());
         let mut plan = Plan::new();
         let account = plan.open_new::<Account>(id);
         let tenant_id = self.boss.tenant_id;
-        let profile = Profile { username: self.username(id), role, ancestors };
+        let profile = Profile { username: username(id), role, ancestors };
         let value = profile.username.as_str().to_owned();
         let made = |unit: &mut quotary_commands::Unit| {
             unit.decide(account, AccountCommand::Create(profile.clone()))?;
@@ -117,11 +128,6 @@ impl House {
     /// Tops an account up by the boss.
     pub async fn give(&self, by: &Commands, agent: Actor, amount: i64) {
         by.top_up(&context(self.boss), agent.account_id, quota(amount), None).await.unwrap();
-    }
-
-    /// The login name that [`House::account_below`] gives.
-    pub fn username(&self, id: AccountId) -> Username {
-        Username::parse(&format!("u{}", &id.0.simple().to_string()[8..])).unwrap()
     }
 
     /// A name that was not used before.
@@ -229,7 +235,7 @@ impl House {
         }
         assert_eq!(open_journal, None, "no movement is left half-way");
         assert_eq!(self.head().await, i64::try_from(rows.len()).unwrap(), "the head stands at the last event");
-        Reading { events: i64::try_from(rows.len()).unwrap(), balances }
+        Reading { balances }
     }
 
     /// Checks the log once more and takes the house down.
@@ -292,7 +298,13 @@ pub async fn vendor(by: &Commands, name: &str) -> Actor {
 }
 
 /// Makes an account through the front door.
-pub async fn create(by: &Commands, context: &Context, username: &str, email: &str, quota: Quota) -> Outcome<AccountCreated> {
+pub async fn create(
+    by: &Commands,
+    context: &Context,
+    username: &str,
+    email: &str,
+    quota: Quota,
+) -> Outcome<AccountCreated> {
     let input = CreateAccount {
         username: Username::parse(username).unwrap(),
         email: email.to_owned(),
@@ -302,6 +314,11 @@ pub async fn create(by: &Commands, context: &Context, username: &str, email: &st
         opening_quota: quota,
     };
     by.create_account(context, input).await
+}
+
+/// The login name that [`House::account_below`] gives.
+pub fn username(id: AccountId) -> Username {
+    Username::parse(&format!("u{}", &id.0.simple().to_string()[8..])).unwrap()
 }
 
 /// A password that the rules allow.

@@ -5,9 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
 
+mod access;
+mod batches;
 mod claims;
+mod cut_connections;
+mod dice;
 mod house;
+mod licenses;
+mod model;
 mod old_states;
 mod positions;
 mod receipts;
+mod snapshots;
+mod stock;
+mod tenants;
 mod void_states;

@@ -40,7 +40,11 @@ async fn three_processes_write_one_dense_log_and_each_accepted_command_stands_in
     }
     let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert!(written >= 190, "only {written} of 200 were accepted");
-    assert_eq!(house.head().await - before, i64::try_from(written).unwrap(), "each accepted command once, nothing else");
+    assert_eq!(
+        house.head().await - before,
+        i64::try_from(written).unwrap(),
+        "each accepted command once, nothing else"
+    );
     let reading = house.leave().await;
     let available = |(account, amount): (&LedgerAccount, &i64)| account.agent().map(|_| *amount);
     assert_eq!(reading.balances.iter().filter_map(available).sum::<i64>(), accepted);

@@ -54,7 +54,9 @@ async fn two_processes_with_one_key_at_once_write_one_event_and_answer_the_same(
         });
         let answers: Vec<_> = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
-        assert!(answers.iter().all(|answer| (&answer.value, answer.position) == (&answers[0].value, answers[0].position)));
+        assert!(
+            answers.iter().all(|answer| (&answer.value, answer.position) == (&answers[0].value, answers[0].position))
+        );
     }
     assert_eq!(house.balance(agent).await, (20, 0));
     house.leave().await;

@@ -4,12 +4,13 @@
 
 use futures::poll;
 use quotary_commands::{CommandError, Refusal};
-use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::Role;
+use quotary_domain::agent_quota::AgentQuotaError;
 
 use crate::house::{House, context, create, quota, refusal};
 
 #[tokio::test]
+#[expect(clippy::many_single_char_names, reason = "agents have no names")]
 async fn all_that_rests_on_a_dropped_request_is_dropped_with_it_and_the_rest_of_the_batch_goes_on() {
     let house = House::new().await;
     let there = house.another("there").await;
@@ -40,8 +41,7 @@ async fn all_that_rests_on_a_dropped_request_is_dropped_with_it_and_the_rest_of_
     assert!(poll!(&mut refused).is_pending(), "a refusal waits for what it rests on");
     drop(head);
 
-    let (first, conflict, second, third, apart, refused) =
-        tokio::join!(first, conflict, second, third, apart, refused);
+    let (first, conflict, second, third, apart, refused) = tokio::join!(first, conflict, second, third, apart, refused);
     first.unwrap();
     apart.unwrap();
     let of = |requested, available| {
@@ -114,9 +114,10 @@ async fn a_name_is_not_called_taken_by_someone_who_did_not_get_it() {
     // The first claimant decides on an old balance and will be refused; the second needs no quota.
     there.transfer_to(&context(admin), other.account_id, quota(99), None).await.unwrap();
 
+    let apart = house.agent(1).await;
     let head = house.hold_head().await;
     let (rich, poor, boss) = (context(admin), context(house.boss), context(house.boss));
-    let mut occupied = Box::pin(house.here.top_up(&boss, other.account_id, quota(1), None));
+    let mut occupied = Box::pin(house.here.top_up(&boss, apart.account_id, quota(1), None));
     assert!(poll!(&mut occupied).is_pending());
     house.appends_wait(1).await;
     let first = create(&house.here, &rich, "wanted", "one@example.com", quota(50));
@@ -127,6 +128,7 @@ async fn a_name_is_not_called_taken_by_someone_who_did_not_get_it() {
     };
     let release = async {
         house.until("select count(*) from account_secrets", 3).await;
+        // Both are on their way into the queue now; nothing outside shows when they are there.
         for _ in 0..200 {
             house.count("select 1::bigint").await;
         }
@@ -142,7 +144,7 @@ async fn a_name_is_not_called_taken_by_someone_who_did_not_get_it() {
 #[tokio::test]
 async fn a_dropped_caller_loses_nothing_that_was_enqueued() {
     let house = House::new().await;
-    let agent = house.agent(0).await;
+    let agent = house.agent(1).await;
     let head = house.hold_head().await;
     let boss = context(house.boss);
     let mut asked = Box::pin(house.here.top_up(&boss, agent.account_id, quota(5), None));
@@ -152,7 +154,7 @@ async fn a_dropped_caller_loses_nothing_that_was_enqueued() {
     drop(head);
     // The next command decides on the state that the dropped one made.
     house.here.top_up(&boss, agent.account_id, quota(6), None).await.unwrap();
-    assert_eq!(house.balance(agent).await, (11, 0));
+    assert_eq!(house.balance(agent).await, (12, 0));
     house.leave().await;
 }
 
@@ -181,7 +183,8 @@ async fn contention_is_answered_only_after_a_bounded_number_of_true_conflicts() 
                 });
             });
             let journal_id = quotary_domain::JournalId(quotary_commands::clock::new_id());
-            let top_up = quotary_domain::agent_quota::AgentQuotaCommand::TopUp { journal_id, amount: quota(1), note: None };
+            let top_up =
+                quotary_domain::agent_quota::AgentQuotaCommand::TopUp { journal_id, amount: quota(1), note: None };
             unit.decide(quota_of, top_up)?;
             Ok::<_, Refusal>(())
         })

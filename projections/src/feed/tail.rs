@@ -68,7 +68,7 @@ impl Tail {
         let task = tokio::spawn(async move {
             if let Err(error) = follow(&bus, from, &sender).await {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, stream = bus.names.stream(), "not fed by JetStream, reading the log");
+                tracing::info!(%error, cause, stream = bus.names.stream(), "not fed by JetStream, reading the log");
             }
         });
         Self { events, _task: AbortOnDropHandle::new(task) }
