@@ -1,5 +1,6 @@
 //! Changes one's own password and ends all sessions (row U6).
 
+use quotary_domain::AccountId;
 use quotary_domain::account::{Account, AccountCommand};
 
 use crate::context::Context;
@@ -26,24 +27,42 @@ impl Commands {
             .bind(acting.actor.account_id.0)
             .fetch_optional(pool)
             .await?;
-        if !password::verify(present, known).await.map_err(|_| VaultError::Random)? {
-            return Err(CommandError::Refused(Refusal::WrongPassword));
-        }
-        let hash = password::hash(new).await.map_err(|_| VaultError::Random)?;
+        let right = password::verify(present, known.clone()).await.map_err(|_| VaultError::Random)?;
+        // The secret first: a crash before the event leaves a password that works and sessions that end with the next
+        // change, never an event that says what did not happen. Of two changes at once, one finds its old hash.
+        let changed = right && self.exchange(acting.actor.account_id, known, new).await?;
         let done = self
             .log
             .execute(context, &plan, |unit| {
                 acting.check(unit)?;
+                if !changed {
+                    return Err(Refusal::WrongPassword);
+                }
                 unit.decide(account, AccountCommand::RecordPasswordChange)?;
                 Ok::<_, Refusal>(())
             })
             .await?;
-        sqlx::query("update account_secrets set password_hash = $2, must_change_password = false where account_id = $1")
-            .bind(acting.actor.account_id.0)
-            .bind(hash)
-            .execute(pool)
-            .await?;
         tokens::end_all(pool, acting.actor.account_id, context.now).await?;
         Ok(done)
+    }
+
+    /// Puts a new hash in the place of the one that was checked; false if it is no longer there.
+    async fn exchange(
+        &self,
+        account_id: AccountId,
+        known: Option<String>,
+        new: Password,
+    ) -> Result<bool, CommandError<Refusal>> {
+        let hash = password::hash(new).await.map_err(|_| VaultError::Random)?;
+        let exchanged = sqlx::query(
+            "update account_secrets set password_hash = $3, must_change_password = false \
+             where account_id = $1 and password_hash = $2",
+        )
+        .bind(account_id.0)
+        .bind(known)
+        .bind(hash)
+        .execute(self.log.pool())
+        .await?;
+        Ok(exchanged.rows_affected() == 1)
     }
 }
