@@ -16,6 +16,8 @@ SHELL := /bin/bash
 .PHONY: run test check bench fault fmt generate clean help lint docs deny
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The orders that `make bench` imports: the CDNOW data set (B. Hardie) as CSV, if it is at hand.
+ORDERS ?= $(wildcard ../shared/data/cdnow/orders.csv)
 
 # `exec`, so that Ctrl-C and SIGTERM reach the process that stops the servers in order.
 run:
@@ -54,7 +56,7 @@ deny:
 bench:
 	@deploy/bootstrap.sh
 	cargo build --release --bin quotary
-	@exec $(TARGET)/release/quotary bench $(if $(ONLY),--only $(ONLY))
+	@exec $(TARGET)/release/quotary bench $(if $(ONLY),--only $(ONLY)) $(if $(ORDERS),--orders $(ORDERS))
 
 fault:
 	@deploy/bootstrap.sh

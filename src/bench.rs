@@ -28,7 +28,7 @@ pub struct Options {
     /// The file of lines.
     pub out: PathBuf,
     /// The orders to import.
-    pub orders: PathBuf,
+    pub orders: Option<PathBuf>,
 }
 
 /// Runs the measurements on private servers and prints the table.
@@ -69,7 +69,7 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
         verify_http::measure(servers, report).await?;
     }
     if wanted(&["import_cdnow"]) {
-        import::measure(servers, report, &options.orders).await?;
+        import::measure(servers, report, options.orders.as_deref()).await?;
     }
     Ok(())
 }

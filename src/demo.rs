@@ -77,13 +77,7 @@ fn plan(name: &str, duration_days: Option<u32>, max_machines: u32, price: i64) -
     Ok(Plan { name: name.into(), unit_price: Quota::new(price)?, terms })
 }
 
-async fn account(
-    commands: &Commands,
-    parent: Actor,
-    name: &str,
-    role: Role,
-    quota: i64,
-) -> Result<AccountId, Failure> {
+async fn account(commands: &Commands, parent: Actor, name: &str, role: Role, quota: i64) -> Result<AccountId, Failure> {
     let input = CreateAccount {
         username: Username::parse(name)?,
         email: format!("{name}@example.com"),

@@ -100,7 +100,8 @@ pub(crate) async fn latest<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Load
     .bind(shape::<A>())
     .fetch_optional(pool)
     .await?;
-    let read = found.and_then(|(sequence, state, tenant)| Some((sequence, serde_json::from_value(state).ok()?, tenant)));
+    let read =
+        found.and_then(|(sequence, state, tenant)| Some((sequence, serde_json::from_value(state).ok()?, tenant)));
     Ok(match read {
         Some((sequence, aggregate, tenant)) => {
             Loaded { aggregate, sequence: sequence.cast_unsigned(), tenant_id: Some(TenantId(tenant)) }

@@ -145,11 +145,11 @@ impl<A: Stored> Opened for Cached<A> {
         let aggregate = self.changed.take()?;
         let (id, before) = (self.id, self.base().sequence);
         let sequence = before + self.added;
-        let snapshot = (before / crate::snapshot::EVERY != sequence / crate::snapshot::EVERY).then(|| aggregate.clone());
+        let snapshot =
+            (before / crate::snapshot::EVERY != sequence / crate::snapshot::EVERY).then(|| aggregate.clone());
         *self.held = Some(Held { aggregate, sequence, tenant_id: Some(tenant_id), pending: Some(ticket.clone()) });
-        snapshot.map(|state| {
-            Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &state)) as Box<_>
-        })
+        snapshot
+            .map(|state| Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &state)) as Box<_>)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -66,7 +66,8 @@ fn a_repeated_hold_is_known_and_another_amount_is_an_error() {
 
 #[test]
 fn a_hold_is_settled_in_parts_and_never_beyond_its_amount() {
-    let partly = AgentQuotaEvent::HoldSettled { hold_id: hold_id(1), journal_id: journal(), amount: q(50), to: sales() };
+    let partly =
+        AgentQuotaEvent::HoldSettled { hold_id: hold_id(1), journal_id: journal(), amount: q(50), to: sales() };
     given(vec![credited(100), held(1, 60), partly.clone()])
         .when(settle(1, 11))
         .then_expect_error(AgentQuotaError::HoldExceeded { requested: q(11), left: q(10) });

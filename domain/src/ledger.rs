@@ -115,9 +115,8 @@ pub fn postings(agent: AccountId, event: &AgentQuotaEvent) -> [Posting; 2] {
 pub fn journal(event: &AgentQuotaEvent) -> (JournalId, JournalKind) {
     match event {
         AgentQuotaEvent::QuotaToppedUp { journal_id, .. } => (*journal_id, JournalKind::TopUp),
-        AgentQuotaEvent::QuotaSent { journal_id, kind, .. } | AgentQuotaEvent::QuotaReceived { journal_id, kind, .. } => {
-            (*journal_id, transfer_kind(*kind))
-        }
+        AgentQuotaEvent::QuotaSent { journal_id, kind, .. }
+        | AgentQuotaEvent::QuotaReceived { journal_id, kind, .. } => (*journal_id, transfer_kind(*kind)),
         AgentQuotaEvent::QuotaSpent { journal_id, to, .. } | AgentQuotaEvent::HoldSettled { journal_id, to, .. } => {
             let kind = match to {
                 Destination::Sales { .. } => JournalKind::Issue,

@@ -21,8 +21,6 @@ pub mod withdrawal;
 pub use access::{Actor, Role};
 pub use aggregate::{Aggregate, EventName};
 pub use event::{DecodeError, Event, Metadata, RecordedEvent};
-pub use ids::{
-    AccountId, ApiKeyId, BatchId, HoldId, JournalId, LicenseId, PlanId, ProjectId, TenantId, WithdrawalId,
-};
+pub use ids::{AccountId, ApiKeyId, BatchId, HoldId, JournalId, LicenseId, PlanId, ProjectId, TenantId, WithdrawalId};
 pub use quota::{Quota, QuotaError};
 pub use sealed::Sealed;

@@ -48,7 +48,9 @@ fn first_use_activates_and_validity_counts_from_there() {
 #[test]
 fn a_bound_machine_may_use_it_again_and_one_too_many_is_refused() {
     given(vec![issued(Some(30), 1), activated(30)]).when(uses(1, 5)).then_expect_events(vec![]);
-    given(vec![issued(Some(30), 1), activated(30)]).when(uses(2, 5)).then_expect_error(LicenseError::TooManyMachines(1));
+    given(vec![issued(Some(30), 1), activated(30)])
+        .when(uses(2, 5))
+        .then_expect_error(LicenseError::TooManyMachines(1));
 }
 
 #[test]

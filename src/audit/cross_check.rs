@@ -7,6 +7,7 @@ use cqrs_es::EventStore as _;
 use cqrs_es::persist::PersistedEventStore;
 use postgres_es::PostgresEventRepository;
 use quotary_commands::log::stream::{LoadError, load};
+use quotary_domain::Aggregate;
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::AgentQuota;
 use quotary_domain::license::License;
@@ -14,7 +15,6 @@ use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::project::Project;
 use quotary_domain::tenant::Tenant;
 use quotary_domain::withdrawal::Withdrawal;
-use quotary_domain::Aggregate;
 use sqlx::PgPool;
 use uuid::Uuid;
 

@@ -119,8 +119,7 @@ pub fn walk_file<E: From<ExportError>>(
     let mut last = 0;
     for (number, text) in (1..).zip(file.lines()) {
         let text = text.map_err(ExportError::from)?;
-        let line: Line =
-            serde_json::from_str(&text).map_err(|source| ExportError::Line { line: number, source })?;
+        let line: Line = serde_json::from_str(&text).map_err(|source| ExportError::Line { line: number, source })?;
         let recorded_at: DateTime<Utc> = line.recorded_at.parse().map_err(|_| ExportError::Line {
             line: number,
             source: serde::de::Error::custom("recorded_at is no time"),

@@ -120,7 +120,9 @@ impl Verifier {
                 }
                 Ok(())
             }
-            Event::Tenant(_) | Event::Account(_) | Event::Project(_) | Event::License(_) | Event::Withdrawal(_) => Ok(()),
+            Event::Tenant(_) | Event::Account(_) | Event::Project(_) | Event::License(_) | Event::Withdrawal(_) => {
+                Ok(())
+            }
         }
     }
 

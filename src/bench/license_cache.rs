@@ -43,7 +43,8 @@ pub fn measure(report: &mut Report) -> Result<(), Failure> {
     }
     let with_hashes = start.elapsed().as_nanos() / u128::from(LOOK_UPS);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 bytes")]
-    let line = Line::plain("license_cache_1m", "bytes", bytes as f64, format!("{with_hashes} ns a look-up with two SHA-256"));
+    let line =
+        Line::plain("license_cache_1m", "bytes", bytes as f64, format!("{with_hashes} ns a look-up with two SHA-256"));
     report.add(line)?;
     Ok(())
 }

@@ -53,8 +53,7 @@ impl Scene {
             })
             .await?
             .value;
-        let admin =
-            Actor { tenant_id: created.tenant_id, account_id: created.account_id, role: Role::SuperAdmin };
+        let admin = Actor { tenant_id: created.tenant_id, account_id: created.account_id, role: Role::SuperAdmin };
         Ok(Self { pool, owner, database_url, commands, tenant_id: created.tenant_id, admin, committer })
     }
 

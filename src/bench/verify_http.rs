@@ -83,8 +83,7 @@ async fn prepare(service: &Service) -> Result<Callers, Failure> {
     let created = commands.create_tenant(tenant).await?.value;
     let admin = Actor { tenant_id: created.tenant_id, account_id: created.account_id, role: Role::SuperAdmin };
     let context = |command| Context::of(admin, command, clock::now());
-    let details =
-        ProjectDetails { name: "Bench".into(), description: None, version: None, callback_url: None };
+    let details = ProjectDetails { name: "Bench".into(), description: None, version: None, callback_url: None };
     let project = commands.create_project(&context("project.create"), details).await?.value;
     let project_id = project.after.project_id;
     let terms = LicenseTerms { duration_days: Some(365), max_machines: 1, features: vec!["export".into()] };
@@ -146,7 +145,8 @@ async fn run(address: SocketAddr, callers: Arc<Callers>, expected: &'static [u8]
             let request = signed(&callers, place, address)?;
             // As many callers as connections: whoever comes finds one that is free.
             let start = place % CONNECTIONS;
-            let free = (0..CONNECTIONS).find_map(|n| connections[(start + n) % CONNECTIONS].clone().try_lock_owned().ok());
+            let free =
+                (0..CONNECTIONS).find_map(|n| connections[(start + n) % CONNECTIONS].clone().try_lock_owned().ok());
             let mut connection = match free {
                 Some(connection) => connection,
                 None => connections[start].clone().lock_owned().await,

@@ -15,9 +15,10 @@ pub struct Bench {
     /// Where the lines go.
     #[arg(long, default_value = "target/bench.jsonl")]
     out: PathBuf,
-    /// The orders to import; the measurement is left out, and says so, if the file is not there.
-    #[arg(long, default_value = "../shared/data/cdnow/orders.csv")]
-    orders: PathBuf,
+    /// The orders to import (customer, date, quantity, amount_cents); without them that measurement is left out, and
+    /// says so.
+    #[arg(long)]
+    orders: Option<PathBuf>,
 }
 
 impl Bench {

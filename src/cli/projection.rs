@@ -8,9 +8,7 @@ use quotary_projections::generation::{self, Generation, Leftover};
 use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
-use quotary_projections::{
-    accounts, audit, ledger, license_stats, licenses, movements, projects, withdrawals,
-};
+use quotary_projections::{accounts, audit, ledger, license_stats, licenses, movements, projects, withdrawals};
 use sqlx::PgPool;
 
 use super::{Failure, open};

@@ -187,8 +187,8 @@ fn once(admin: Actor, step: &str) -> Context {
 
 async fn issue(commands: &Commands, vendor: &Vendor, line: usize, order: &Order) -> Result<bool, ImportError> {
     let agent = usize::try_from(order.customer % AGENTS).unwrap_or(0);
-    let total_price = Quota::new(order.amount_cents)
-        .map_err(|error| ImportError::Order { line, why: error.to_string() })?;
+    let total_price =
+        Quota::new(order.amount_cents).map_err(|error| ImportError::Order { line, why: error.to_string() })?;
     let request = BatchRequest {
         agent_id: vendor.agents[agent],
         project_id: vendor.project_id,

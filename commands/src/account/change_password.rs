@@ -23,10 +23,11 @@ impl Commands {
         let account = plan.open::<Account>(acting.actor.account_id);
         check_policy(&new).map_err(CommandError::Refused)?;
         let pool = self.log.pool();
-        let known: Option<String> = sqlx::query_scalar("select password_hash from account_secrets where account_id = $1")
-            .bind(acting.actor.account_id.0)
-            .fetch_optional(pool)
-            .await?;
+        let known: Option<String> =
+            sqlx::query_scalar("select password_hash from account_secrets where account_id = $1")
+                .bind(acting.actor.account_id.0)
+                .fetch_optional(pool)
+                .await?;
         let right = password::verify(present, known.clone()).await.map_err(|_| VaultError::Random)?;
         // The secret first: a crash before the event leaves a password that works and sessions that end with the next
         // change, never an event that says what did not happen. Of two changes at once, one finds its old hash.

@@ -14,7 +14,12 @@ impl Commands {
     ///
     /// # Errors
     /// [`Refusal`](crate::refusal::Refusal) if the actor has no right to it or the licence's status does not allow it.
-    pub async fn revoke_license(&self, context: &Context, id: LicenseId, reason: Option<String>) -> Outcome<LicenseAfter> {
+    pub async fn revoke_license(
+        &self,
+        context: &Context,
+        id: LicenseId,
+        reason: Option<String>,
+    ) -> Outcome<LicenseAfter> {
         check_note(reason.as_deref()).map_err(CommandError::Refused)?;
         self.change_license(context, id, Right::Seller, || LicenseCommand::Revoke { reason: reason.clone() }).await
     }

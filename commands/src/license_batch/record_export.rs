@@ -35,11 +35,7 @@ impl Commands {
     }
 
     /// Who owns a batch, if the actor may know of it.
-    pub(crate) async fn batch_owner(
-        &self,
-        context: &Context,
-        id: BatchId,
-    ) -> Result<AccountId, CommandError<Refusal>> {
+    pub(crate) async fn batch_owner(&self, context: &Context, id: BatchId) -> Result<AccountId, CommandError<Refusal>> {
         let unknown = || CommandError::Refused(Refusal::NotFound("batch"));
         let actor = context.actor.ok_or(CommandError::Refused(Refusal::Forbidden))?;
         let (batch, _) = self.log.current::<LicenseBatch>(context.tenant_id, id).await?.ok_or_else(unknown)?;

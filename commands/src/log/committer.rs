@@ -165,7 +165,10 @@ impl Task {
                 }
                 Ok(Verdict::Refused { streams, receipts, claims }) => {
                     let in_the_way = InTheWay {
-                        streams: streams.into_iter().filter_map(|n| order.streams.get(n).map(StreamName::owned)).collect(),
+                        streams: streams
+                            .into_iter()
+                            .filter_map(|n| order.streams.get(n).map(StreamName::owned))
+                            .collect(),
                         receipts: receipts.into_iter().filter_map(|n| order.receipts.get(n).copied()).collect(),
                         claims: claims.into_iter().filter_map(|n| order.claims.get(n).copied()).collect(),
                     };

@@ -74,11 +74,8 @@ impl Commands {
                 let (details, credentials) = (details.clone(), credentials.clone());
                 let create = ProjectCommand::Create { details, credentials, signing_key: signing_key.clone() };
                 unit.decide(project, create)?;
-                let after = ProjectAfter {
-                    project_id,
-                    project: unit.get(project).clone(),
-                    sequence: unit.sequence(project),
-                };
+                let after =
+                    ProjectAfter { project_id, project: unit.get(project).clone(), sequence: unit.sequence(project) };
                 Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone() })
             })
             .await

@@ -147,11 +147,13 @@ pub async fn end_all(pool: &PgPool, account_id: AccountId, now: DateTime<Utc>) -
         .bind(now)
         .execute(pool)
         .await?;
-    sqlx::query("update account_secrets set sessions_valid_from = greatest(sessions_valid_from, $2) where account_id = $1")
-        .bind(account_id.0)
-        .bind(now)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "update account_secrets set sessions_valid_from = greatest(sessions_valid_from, $2) where account_id = $1",
+    )
+    .bind(account_id.0)
+    .bind(now)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

@@ -33,7 +33,12 @@ impl LogRepository {
         Self { pool, committer, tenant_id }
     }
 
-    async fn read<A: Aggregate>(&self, id: &str, after: i64, limit: i64) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    async fn read<A: Aggregate>(
+        &self,
+        id: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         let rows = sqlx::query(
             "select aggregate_id, sequence, aggregate_type, event_type, event_version, payload, metadata from events \
              where aggregate_type = $1 and aggregate_id = $2 and tenant_id = $3 and sequence > $4 \

@@ -18,12 +18,17 @@ impl Commands {
     /// # Errors
     /// [`Refusal`] if the actor may not decide on it or it was decided on already.
     pub async fn approve_withdrawal(&self, context: &Context, id: WithdrawalId) -> Outcome<WithdrawalAfter> {
-        self.decide_withdrawal(context, id, |by| WithdrawalCommand::Approve { by }, |unit, quota, amount| {
-            let (hold_id, journal_id) = (HoldId::of_withdrawal(id), JournalId::derived(id.0, "settle"));
-            let to = Destination::PaidOut { withdrawal_id: id };
-            unit.decide(quota, AgentQuotaCommand::Settle { hold_id, journal_id, amount, to })?;
-            Ok(())
-        })
+        self.decide_withdrawal(
+            context,
+            id,
+            |by| WithdrawalCommand::Approve { by },
+            |unit, quota, amount| {
+                let (hold_id, journal_id) = (HoldId::of_withdrawal(id), JournalId::derived(id.0, "settle"));
+                let to = Destination::PaidOut { withdrawal_id: id };
+                unit.decide(quota, AgentQuotaCommand::Settle { hold_id, journal_id, amount, to })?;
+                Ok(())
+            },
+        )
         .await
     }
 

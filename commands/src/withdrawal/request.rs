@@ -48,8 +48,7 @@ impl Commands {
                 acting.check_holds_quota(unit)?;
                 let request = WithdrawalRequest { agent_id, amount, payee: payee.clone() };
                 unit.decide(withdrawal, WithdrawalCommand::Request(request))?;
-                let (hold_id, purpose) =
-                    (HoldId::of_withdrawal(withdrawal_id), HoldPurpose::Withdrawal(withdrawal_id));
+                let (hold_id, purpose) = (HoldId::of_withdrawal(withdrawal_id), HoldPurpose::Withdrawal(withdrawal_id));
                 unit.decide(quota, AgentQuotaCommand::Hold { hold_id, amount, purpose })?;
                 let (withdrawal, sequence) = (unit.get(withdrawal).clone(), unit.sequence(withdrawal));
                 Ok::<_, Refusal>(WithdrawalAfter { withdrawal_id, withdrawal, sequence })
