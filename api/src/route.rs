@@ -105,7 +105,12 @@ impl Route {
         match self.access {
             Access::Anyone => {}
             Access::Client => codes.extend(SIGNATURE),
-            Access::AnyToken => codes.extend([Code::Unauthenticated, Code::TokenExpired]),
+            Access::AnyToken => {
+                codes.extend([Code::Unauthenticated, Code::TokenExpired]);
+                if self.is_command() {
+                    codes.insert(Code::PreconditionFailed);
+                }
+            }
             Access::Account | Access::Roles(_) => {
                 codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::PasswordChangeRequired]);
                 codes.extend([Code::Forbidden, Code::NotFound]);

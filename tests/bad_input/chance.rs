@@ -62,7 +62,7 @@ fn throw(scene: &Scene, dice: &mut Dice, document: &Value, method: &Method, path
     }
     let body =
         if *method == Method::GET && dice.chance(90) { String::new() } else { body(scene, dice, document, operation) };
-    let mut shot = if path.starts_with("/v1/client/") && dice.chance(80) {
+    let mut request = if path.starts_with("/v1/client/") && dice.chance(80) {
         let nonce = clock::new_id().simple().to_string();
         let headers = shop.project.key.sign(&target, body.as_bytes(), &nonce, clock::now().timestamp());
         Shot::new("", method.clone(), target, body).signed(headers)
@@ -70,12 +70,12 @@ fn throw(scene: &Scene, dice: &mut Dice, document: &Value, method: &Method, path
         Shot::new(&token, method.clone(), target, body)
     };
     if dice.chance(15) {
-        shot = shot.with("idempotency-key", *dice.pick(&["a", "b", " ", "\u{e9}"]));
+        request = request.with("idempotency-key", *dice.pick(&["a", "b", " ", "\u{e9}"]));
     }
     if dice.chance(10) {
-        shot = shot.with("if-match", *dice.pick(&["\"1\"", "*", "x", "\"\""]));
+        request = request.with("if-match", *dice.pick(&["\"1\"", "*", "x", "\"\""]));
     }
-    shot
+    request
 }
 
 /// A value for a path or a query. Own accounts are left out, so that nobody is disabled who still has to ask.
@@ -116,10 +116,36 @@ fn body(scene: &Scene, dice: &mut Dice, document: &Value, operation: &Value) -> 
     let mut fields = serde_json::Map::new();
     for field in schema["properties"].as_object().into_iter().flat_map(|fields| fields.keys()) {
         if dice.chance(85) {
-            fields.insert(field.clone(), value(scene, dice));
+            let value = if dice.chance(65) { fitting(scene, dice, field) } else { value(scene, dice) };
+            fields.insert(field.clone(), value);
         }
     }
     Value::Object(fields).to_string()
+}
+
+/// What a field of this name may well be, so that requests get as far as the rules.
+fn fitting(scene: &Scene, dice: &mut Dice, field: &str) -> Value {
+    let shop = &scene.shop;
+    match field {
+        "amount" | "unit_price" | "opening_quota" | "count" | "max_machines" | "duration_days" | "days" => {
+            json!(dice.within(1, 40))
+        }
+        "to_username" => json!(*dice.pick(&["stranger", "manager", "seller", "auditor"])),
+        "username" => json!(format!("new-{}", dice.within(0, 100_000))),
+        "email" => json!(format!("new-{}@first.example", dice.within(0, 100_000))),
+        "role" => json!(*dice.pick(&["agent", "agent_admin", "analyst", "auditor", "super_admin"])),
+        "agent_id" => json!(*dice.pick(&[&shop.seller.id, &shop.manager.id, &shop.auditor.id, &scene.other.seller.id])),
+        "project_id" => json!(shop.project.id),
+        "plan_id" => json!(shop.plan_id),
+        "payee" => json!({ "bank": "First", "account_number": "6222021234567890" }),
+        "key" => json!(*dice.pick(&[&shop.license_key, &scene.other.license_key])),
+        "machine" => json!({ "fingerprint": *dice.pick(&["a", "b"]), "name": "desk" }),
+        "features" => json!(["a", "b"]),
+        "callback_url" => json!("https://first.example/hook"),
+        "must_change_password" => json!(dice.chance(50)),
+        "expires_at" => json!("2090-01-01T00:00:00Z"),
+        _ => json!("a good text for it"),
+    }
 }
 
 fn value(scene: &Scene, dice: &mut Dice) -> Value {

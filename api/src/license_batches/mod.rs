@@ -19,6 +19,20 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
         route!(Access::Account, licenses, []),
-        route!(QUOTA_HOLDERS, export, [Contention, IdempotencyKeyReused]),
+        // A command though it is a GET: it is recorded, and may have an empty body.
+        route!(
+            QUOTA_HOLDERS,
+            export,
+            [
+                Contention,
+                IdempotencyKeyReused,
+                PreconditionFailed,
+                MalformedJson,
+                UnknownField,
+                WrongType,
+                PayloadTooLarge,
+                UnsupportedMediaType,
+            ]
+        ),
     ]
 }

@@ -18,6 +18,9 @@ use tokio::task::JoinHandle;
 
 use super::append::{Append, AppendError, Appended, Columns, NewClaim, StreamCheck, Verdict};
 
+/// How often the committer lets others run at most while they go on enqueueing.
+const MAX_YIELDS: usize = 16;
+
 /// Limits of the committer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -126,7 +129,15 @@ impl Task {
         };
         // Whoever was woken by the batch before is about to enqueue: letting them run first makes full batches of what
         // would otherwise be one request and the rest. It costs nothing when nobody is ready.
-        tokio::task::yield_now().await;
+        let mut waiting = self.requests.len();
+        for _ in 0..MAX_YIELDS {
+            tokio::task::yield_now().await;
+            let more = self.requests.len();
+            if more == waiting {
+                break;
+            }
+            waiting = more;
+        }
         let mut bytes = size(&first.append);
         let mut batch = vec![first];
         while batch.len() < self.limits.batch_requests {
