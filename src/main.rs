@@ -68,7 +68,7 @@ enum Command {
         #[arg(long)]
         demo: bool,
     },
-    /// API and workers against DATABASE_URL and NATS_URL.
+    /// API and workers against `DATABASE_URL` and `NATS_URL`.
     Serve,
     /// The API alone.
     Api,
@@ -97,7 +97,7 @@ enum Command {
     Bench(cli::bench::Bench),
     /// Rewrites the files that are made from code.
     Generate,
-    /// Runs a command with DATABASE_URL and NATS_URL of private servers that are gone afterwards.
+    /// Runs a command with `DATABASE_URL` and `NATS_URL` of private servers that are gone afterwards.
     WithServers {
         /// The command and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]

@@ -1,4 +1,4 @@
-//! The HTTP API: one file per endpoint, all routes in [`router`].
+//! The HTTP API: one file per endpoint, all routes in [`mod@router`].
 //!
 //! What must always hold: nothing is written but through [`quotary_commands`]; every query names its tenant and what the
 //! actor may see; every error becomes a [`problem`] with a stable code.

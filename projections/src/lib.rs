@@ -1,4 +1,8 @@
-//! projections
+//! The read side: one file per read model (a pure fold into rows, and its queries), the runner that keeps them up to date,
+//! the feed of events from JetStream and the log, and the models that the API keeps in memory.
+//!
+//! What must always hold: a read model and its checkpoint commit together, so every event takes effect exactly once; every
+//! query names its tenant.
 
 pub mod accounts;
 mod apply;

@@ -1,8 +1,9 @@
 //! The read models of projects, licences and their statistics against the aggregates, on a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking and owns its database")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use quotary_domain::account::{AccountEvent, Profile, Username};
@@ -178,8 +179,8 @@ fn decide<A: Aggregate>(state: &mut A, command: A::Command) -> Vec<A::Event> {
 }
 
 fn terms(n: u64) -> LicenseTerms {
-    let features = if n % 2 == 0 { vec![] } else { vec!["pro \"x\"".to_owned(), "émoji".to_owned()] };
-    let duration_days = (n % 3 != 0).then_some(30);
+    let features = if n.is_multiple_of(2) { vec![] } else { vec!["pro \"x\"".to_owned(), "émoji".to_owned()] };
+    let duration_days = (!n.is_multiple_of(3)).then_some(30);
     LicenseTerms { duration_days, max_machines: 3, features }
 }
 

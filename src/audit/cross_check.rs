@@ -112,7 +112,9 @@ async fn compare<A: Aggregate>(
         return Err(CrossCheckError::Short { aggregate_type: A::TYPE, id: id.to_owned(), there, read });
     }
     let mut theirs = A::default();
-    events.into_iter().for_each(|envelope| theirs.apply(envelope.payload));
+    for envelope in events {
+        theirs.apply(envelope.payload);
+    }
     let uuid = Uuid::parse_str(id).map_err(|error| failed(error.to_string()))?;
     let ours = load::<A>(pool, uuid).await?;
     if ours.sequence == read as u64 && ours.aggregate != theirs {

@@ -23,6 +23,9 @@ pub struct Measured {
 ///
 /// # Errors
 /// The first error of a call ends the measurement: what fails is not fast.
+///
+/// # Panics
+/// If a call panicked.
 pub async fn closed_loop<F, E>(
     in_flight: usize,
     warm_up: Duration,

@@ -110,6 +110,9 @@ impl Report {
     }
 
     /// The table of all lines.
+    ///
+    /// # Panics
+    /// Never: writing to a string can't fail.
     #[must_use]
     pub fn table(&self) -> String {
         use std::fmt::Write as _;

@@ -15,7 +15,7 @@ pub struct Bench {
     /// Where the lines go.
     #[arg(long, default_value = "target/bench.jsonl")]
     out: PathBuf,
-    /// The orders to import (customer, date, quantity, amount_cents); without them that measurement is left out, and
+    /// The orders to import (`customer,date,quantity,amount_cents`); without them that measurement is left out, and
     /// says so.
     #[arg(long)]
     orders: Option<PathBuf>,

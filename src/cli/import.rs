@@ -12,7 +12,7 @@ use super::{Failure, commands, open};
 
 #[derive(Subcommand)]
 pub enum Import {
-    /// Orders as CSV: customer, date, quantity, amount_cents. A second run adds nothing; one that was stopped goes on.
+    /// Orders as CSV with the columns `customer,date,quantity,amount_cents`. A second run adds nothing; one that was stopped goes on.
     Orders {
         /// The file.
         file: PathBuf,

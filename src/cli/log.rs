@@ -52,14 +52,11 @@ impl Log {
             }
             Self::Verify { file } => {
                 let mut verifier = verify::Verifier::default();
-                match file {
-                    Some(file) => {
-                        export::walk_file(BufReader::new(File::open(file)?), |event| verifier.check(&event))?;
-                    }
-                    None => {
-                        let log = LogReader::new(open_to_read(&config()?).await?);
-                        export::walk(&log, None, |event| verifier.check(&event)).await?;
-                    }
+                if let Some(file) = file {
+                    export::walk_file(BufReader::new(File::open(file)?), |event| verifier.check(&event))?;
+                } else {
+                    let log = LogReader::new(open_to_read(&config()?).await?);
+                    export::walk(&log, None, |event| verifier.check(&event)).await?;
                 }
                 println!("{}", serde_json::to_string(&verifier.finish()?)?);
             }

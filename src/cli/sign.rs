@@ -12,10 +12,10 @@ use super::Failure;
 
 #[derive(Args)]
 pub struct Sign {
-    /// The project's api_key_id.
+    /// The project's `api_key_id`.
     #[arg(long, env = "QUOTARY_API_KEY_ID")]
     api_key_id: String,
-    /// The project's api_secret.
+    /// The project's `api_secret`.
     #[arg(long, env = "QUOTARY_API_SECRET", hide_env_values = true)]
     api_secret: String,
     /// The method.

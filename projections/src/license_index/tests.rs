@@ -1,7 +1,5 @@
 //! Order of feed and observation, and equality with the aggregate over random histories.
 
-use std::time::{Duration, Instant};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::Aggregate as _;
 use proptest::prelude::*;

@@ -123,7 +123,7 @@ fn push_filter(query: &mut QueryBuilder<'_, Postgres>, actor: &Actor, filter: &S
     }
 }
 
-/// What happened to licences by period, the latest [`MAX_PERIODS`] of them, earliest first.
+/// What happened to licences by period, the latest `MAX_PERIODS` of them, earliest first.
 ///
 /// # Errors
 /// [`sqlx::Error`] if the read model can't be read.
