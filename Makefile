@@ -28,7 +28,7 @@ run:
 test:
 	@deploy/bootstrap.sh
 	cargo build --bin quotary
-	@exec $(TARGET)/debug/quotary with-servers -- cargo test --workspace
+	@exec $(TARGET)/debug/quotary with-servers -- cargo test --workspace --no-fail-fast
 
 # The order is from cheap to dear. `git diff` comes last: it sees what `generate` has changed.
 check:
