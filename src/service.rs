@@ -13,6 +13,7 @@ use quotary_api::{AppState, Parts};
 use quotary_commands::{Commands, EventLog, Limits, Vault, VaultError};
 use quotary_projections::accounts::Accounts;
 use quotary_projections::audit::Audit;
+use quotary_projections::bus::connect::{ConnectError, connect};
 use quotary_projections::bus::subjects::{InvalidToken, Names};
 use quotary_projections::feed::EventSource;
 use quotary_projections::generation::{self, GenerationError};
@@ -64,7 +65,7 @@ pub enum ServiceError {
     TokenKeys(#[from] TokenKeysError),
     /// The NATS URL is wrong or the server refuses.
     #[error("the bus can't be used")]
-    Bus(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Bus(#[from] ConnectError),
     /// The prefix of NATS names is wrong.
     #[error("the prefix of stream names can't be used")]
     Names(#[from] InvalidToken),
@@ -139,7 +140,7 @@ impl Service {
             None => Names::default(),
         };
         let nats = match config.nats_url()? {
-            Some(url) => Some(jetstream::new(connect_nats(&url).await?)),
+            Some(url) => Some(jetstream::new(connect(&url).await?)),
             None => None,
         };
         let cancel = CancellationToken::new();
@@ -301,21 +302,4 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Licenses).await?;
     generation::ensure(pool, &LicenseStatistics).await?;
     Ok(())
-}
-
-/// Connects to NATS. The client goes on trying, so a server that is away only makes the bus late.
-///
-/// # Errors
-/// [`ServiceError::Bus`] if the URL is wrong.
-pub async fn connect_nats(url: &str) -> Result<async_nats::Client, ServiceError> {
-    let bus = |error: Box<dyn std::error::Error + Send + Sync>| ServiceError::Bus(error);
-    let address: async_nats::ServerAddr = url.parse().map_err(|error: std::io::Error| bus(error.into()))?;
-    // The client does not take user and password from the URL by itself.
-    let options = match (address.username(), address.password()) {
-        (Some(user), Some(password)) => {
-            async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-        }
-        _ => async_nats::ConnectOptions::new(),
-    };
-    options.retry_on_initial_connect().connect(address).await.map_err(|error| bus(error.into()))
 }

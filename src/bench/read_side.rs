@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use quotary_domain::Quota;
 use quotary_projections::bus::cloud_event::encode;
+use quotary_projections::bus::connect::connect;
 use quotary_projections::bus::subjects::Names;
 use quotary_projections::generation::Leftover;
 use quotary_projections::ledger::Ledger;
@@ -19,7 +20,6 @@ use super::report::{Line, Report};
 use super::scene::{Failure, Scene};
 use super::transfers;
 use crate::embedded::Servers;
-use crate::service::connect_nats;
 
 /// How long the log is filled.
 const FILL: Duration = Duration::from_secs(15);
@@ -38,7 +38,7 @@ pub async fn measure(servers: &Servers, report: &mut Report) -> Result<(), Failu
     transfers::fill(&scene, agents, FILL).await?;
     let log = LogReader::new(scene.pool.clone());
     let head = log.head().await?;
-    let nats = jetstream::new(connect_nats(&servers.nats_url).await?);
+    let nats = jetstream::new(connect(&servers.nats_url).await?);
     let plain = publish_plainly(&nats, &log, head).await?;
     let relayed = relay_all(&scene, &nats, head).await?;
     let note = format!("{head} events; baseline: the same messages, pipelined, without the expected sequence");

@@ -53,7 +53,7 @@ impl Installation {
         let own = admin.clone().database(&database);
         let database_url = own.to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(4).connect_with(own).await.unwrap();
-        let nats = jetstream::new(quotary::service::connect_nats(&nats_url).await.unwrap());
+        let nats = jetstream::new(quotary_projections::bus::connect::connect(&nats_url).await.unwrap());
         let environment = vec![
             ("DATABASE_URL", database_url.clone()),
             ("NATS_URL", nats_url),

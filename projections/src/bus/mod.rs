@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod cloud_event;
+pub mod connect;
 pub mod subjects;
 
 pub use agreement::{Agreement, AgreementError};

@@ -35,7 +35,7 @@ fn environment(name: &str) -> String {
 impl Fixture {
     /// An empty log, no stream yet, on the servers of `DATABASE_URL` and `NATS_URL`.
     pub async fn new() -> Self {
-        let client = async_nats::connect(environment("NATS_URL")).await.unwrap();
+        let client = quotary_projections::bus::connect::connect(&environment("NATS_URL")).await.unwrap();
         Self::with_nats(jetstream::new(client)).await
     }
 
