@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::license::LicenseTerms;
-use crate::{AccountId, HoldId, JournalId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
+use crate::{AccountId, JournalId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
 
 /// The largest batch.
 pub const MAX_COUNT: u32 = 1_000_000;
@@ -253,12 +253,6 @@ impl LicenseBatch {
             LicenseBatchEvent::BatchStopped { reason, .. } => self.stopped = Some(reason),
             LicenseBatchEvent::BatchCompleted {} | LicenseBatchEvent::BatchExported { .. } => {}
         }
-    }
-
-    /// The hold that pays for the batch, unless it is free.
-    #[must_use]
-    pub fn hold_of(batch: crate::BatchId) -> HoldId {
-        HoldId::of_batch(batch)
     }
 
     /// The journal of a chunk's payment: the same however often it is tried.
