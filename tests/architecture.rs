@@ -12,12 +12,16 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Each crate with those it may depend on.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("quotary-audit", &[]),
     ("quotary-domain", &[]),
     ("quotary-commands", &["quotary-domain"]),
     ("quotary-projections", &["quotary-domain"]),
-    ("quotary-workers", &["quotary-domain", "quotary-commands", "quotary-projections"]),
-    ("quotary-api", &["quotary-domain", "quotary-commands", "quotary-projections"]),
-    ("quotary", &["quotary-domain", "quotary-commands", "quotary-projections", "quotary-workers", "quotary-api"]),
+    ("quotary-workers", &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections"]),
+    ("quotary-api", &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections"]),
+    (
+        "quotary",
+        &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections", "quotary-workers", "quotary-api"],
+    ),
 ];
 
 /// What the domain may use: nothing that reads, writes, waits, or draws a random number.
