@@ -20,7 +20,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("quotary-api", &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections"]),
     (
         "quotary",
-        &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections", "quotary-workers", "quotary-api"],
+        &[
+            "quotary-audit",
+            "quotary-domain",
+            "quotary-commands",
+            "quotary-projections",
+            "quotary-workers",
+            "quotary-api",
+        ],
     ),
 ];
 

@@ -15,8 +15,12 @@ use quotary_domain::agent_quota::AgentQuotaEvent;
 use quotary_domain::event::AGGREGATE_TYPES;
 use quotary_domain::license::LicenseEvent;
 use quotary_domain::license_batch::LicenseBatchEvent;
+use quotary_domain::order::OrderEvent;
 use quotary_domain::project::ProjectEvent;
+use quotary_domain::reversal::ReversalEvent;
+use quotary_domain::risk::RiskPolicyEvent;
 use quotary_domain::tenant::TenantEvent;
+use quotary_domain::transfer::TransferEvent;
 use quotary_domain::withdrawal::WithdrawalEvent;
 use quotary_domain::{Event, EventName, RecordedEvent, TenantId};
 use serde_json::{Map, Value, value::RawValue};
@@ -35,6 +39,10 @@ fn all_types() -> Vec<(&'static str, &'static str)> {
         ("LicenseBatch", LicenseBatchEvent::NAMES),
         ("License", LicenseEvent::NAMES),
         ("Withdrawal", WithdrawalEvent::NAMES),
+        ("Transfer", TransferEvent::NAMES),
+        ("RiskPolicy", RiskPolicyEvent::NAMES),
+        ("Reversal", ReversalEvent::NAMES),
+        ("Order", OrderEvent::NAMES),
     ];
     assert_eq!(names.map(|(aggregate, _)| aggregate).as_slice(), AGGREGATE_TYPES);
     names.iter().flat_map(|(aggregate, names)| names.iter().map(|name| (*aggregate, *name))).collect()
@@ -120,6 +128,10 @@ fn written(event: &Event) -> (&'static str, &'static str, Value) {
         Event::LicenseBatch(event) => of(event),
         Event::License(event) => of(event),
         Event::Withdrawal(event) => of(event),
+        Event::Transfer(event) => of(event),
+        Event::RiskPolicy(event) => of(event),
+        Event::Reversal(event) => of(event),
+        Event::Order(event) => of(event),
     }
 }
 

@@ -142,7 +142,14 @@ async fn heal(models: &Loaded, pool: &PgPool, recorded: &RecordedEvent, event: &
             let loaded = stream::load::<Account>(pool, id).await?;
             models.directory.observe(tenant_id, AccountId(id), &loaded.aggregate, loaded.sequence);
         }
-        Event::Tenant(_) | Event::AgentQuota(_) | Event::LicenseBatch(_) | Event::Withdrawal(_) => {}
+        Event::Tenant(_)
+        | Event::AgentQuota(_)
+        | Event::LicenseBatch(_)
+        | Event::Withdrawal(_)
+        | Event::Transfer(_)
+        | Event::RiskPolicy(_)
+        | Event::Reversal(_)
+        | Event::Order(_) => {}
     }
     Ok(())
 }

@@ -65,6 +65,8 @@ codes! {
     PasswordChangeRequired => (FORBIDDEN, "password-change-required", "The password must be changed first"),
     /// Whoever asked for something can't approve it.
     OwnRequest => (FORBIDDEN, "own-request", "Nobody decides on a request of one's own"),
+    /// A party, or whoever did the step before, can't decide alone.
+    SecondPersonRequired => (FORBIDDEN, "second-person-required", "Another person has to decide"),
     /// The project is not granted to the agent.
     ProjectNotGranted => (FORBIDDEN, "project-not-granted", "The project is not granted"),
     /// There is no such thing, or it can't be seen.
@@ -87,7 +89,11 @@ codes! {
     ProjectDisabled => (CONFLICT, "project-disabled", "The project is disabled"),
     /// A number of things has reached its limit.
     LimitReached => (CONFLICT, "limit-reached", "A limit is reached"),
-    /// Only suspended transfers are decided on.
+    /// A journal is reversed once.
+    AlreadyReversed => (CONFLICT, "already-reversed", "The journal was reversed before"),
+    /// An order is refunded once.
+    AlreadyRefunded => (CONFLICT, "already-refunded", "The order was refunded before"),
+    /// Only a suspended transfer can be decided on.
     TransferNotSuspended => (CONFLICT, "transfer-not-suspended", "The transfer is not suspended"),
     /// `If-Match` named another version.
     PreconditionFailed => (PRECONDITION_FAILED, "precondition-failed", "The resource has changed"),

@@ -8,8 +8,12 @@ use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
+use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::reversal::ReversalError;
+use quotary_domain::risk::RiskPolicyError;
 use quotary_domain::tenant::TenantError;
+use quotary_domain::transfer::TransferError;
 use quotary_domain::withdrawal::WithdrawalError;
 use quotary_projections::log_reader::LogError;
 use quotary_projections::page::PageError;
@@ -61,6 +65,10 @@ impl From<Refusal> for Problem {
             Refusal::LicenseBatch(error) => license_batch(&error),
             Refusal::License(error) => license(&error),
             Refusal::Withdrawal(error) => withdrawal(&error),
+            Refusal::Transfer(error) => transfer(&error),
+            Refusal::RiskPolicy(error) => risk_policy(&error),
+            Refusal::Reversal(error) => reversal(&error),
+            Refusal::Order(error) => order(&error),
         }
     }
 }
@@ -70,6 +78,7 @@ fn account(error: &AccountError) -> Problem {
         AccountError::Unknown => Problem::not_found("account"),
         AccountError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         AccountError::TooDeep => Problem::new(Code::LimitReached, error.to_string()),
+        AccountError::InvalidRates => Problem::invalid("/rates", error.to_string()),
     }
 }
 
@@ -93,7 +102,7 @@ fn agent_quota(error: &AgentQuotaError) -> Problem {
         AgentQuotaError::ZeroAmount | AgentQuotaError::TooLarge(_) => Problem::invalid("/amount", error.to_string()),
         AgentQuotaError::ToOneself => Problem::invalid("/to_username", error.to_string()),
         AgentQuotaError::HoldReused(_) => Problem::new(Code::AlreadyExists, error.to_string()),
-        AgentQuotaError::UnknownHold(_) | AgentQuotaError::HoldExceeded { .. } => {
+        AgentQuotaError::UnknownHold(_) | AgentQuotaError::HoldExceeded { .. } | AgentQuotaError::NotExpired(_) => {
             Problem::new(Code::WrongStatus, error.to_string())
         }
         AgentQuotaError::TooManyHolds => Problem::new(Code::LimitReached, error.to_string()),
@@ -105,9 +114,10 @@ fn license_batch(error: &LicenseBatchError) -> Problem {
         LicenseBatchError::Unknown => Problem::not_found("batch"),
         LicenseBatchError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         LicenseBatchError::InvalidCount => Problem::invalid("/count", error.to_string()),
-        LicenseBatchError::WrongChunk { .. } | LicenseBatchError::Ended(_) => {
-            Problem::new(Code::WrongStatus, error.to_string())
-        }
+        LicenseBatchError::WrongChunk { .. }
+        | LicenseBatchError::Ended(_)
+        | LicenseBatchError::AlreadyRefunded(_)
+        | LicenseBatchError::NothingPaid => Problem::new(Code::WrongStatus, error.to_string()),
     }
 }
 
@@ -130,7 +140,48 @@ fn withdrawal(error: &WithdrawalError) -> Problem {
         WithdrawalError::Unknown => Problem::not_found("withdrawal"),
         WithdrawalError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         WithdrawalError::OwnRequest => Problem::new(Code::OwnRequest, error.to_string()),
-        WithdrawalError::WrongStatus(_) => Problem::new(Code::WrongStatus, error.to_string()),
+        WithdrawalError::SamePerson => Problem::new(Code::SecondPersonRequired, error.to_string()),
+        WithdrawalError::NotOwn => Problem::new(Code::Forbidden, error.to_string()),
+        WithdrawalError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
+        WithdrawalError::WrongStatus(_) | WithdrawalError::NotExpired => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+    }
+}
+
+fn transfer(error: &TransferError) -> Problem {
+    match error {
+        TransferError::Unknown => Problem::not_found("transfer"),
+        TransferError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        TransferError::Party => Problem::new(Code::SecondPersonRequired, error.to_string()),
+        TransferError::NotSuspended(_) => Problem::new(Code::TransferNotSuspended, error.to_string()),
+        TransferError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
+        TransferError::NotExpired => Problem::new(Code::WrongStatus, error.to_string()),
+    }
+}
+
+fn risk_policy(error: &RiskPolicyError) -> Problem {
+    match error {
+        RiskPolicyError::Invalid { field, detail } => Problem::invalid(format!("/{field}"), *detail),
+        RiskPolicyError::BelowMinimum { .. } => Problem::invalid("/amount", error.to_string()),
+        RiskPolicyError::AboveMaximum { .. } => Problem::new(Code::LimitReached, error.to_string()),
+    }
+}
+
+fn reversal(error: &ReversalError) -> Problem {
+    match error {
+        ReversalError::AlreadyReversed(_) => Problem::new(Code::AlreadyReversed, error.to_string()),
+        ReversalError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
+    }
+}
+
+fn order(error: &OrderError) -> Problem {
+    match error {
+        OrderError::Unknown => Problem::not_found("order"),
+        OrderError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        OrderError::AlreadyRefunded => Problem::new(Code::AlreadyRefunded, error.to_string()),
+        OrderError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
+        OrderError::Invalid(detail) => Problem::new(Code::ValidationFailed, *detail),
     }
 }
 

@@ -12,8 +12,12 @@ use quotary_domain::account::Account;
 use quotary_domain::agent_quota::AgentQuota;
 use quotary_domain::license::License;
 use quotary_domain::license_batch::LicenseBatch;
+use quotary_domain::order::Order;
 use quotary_domain::project::Project;
+use quotary_domain::reversal::Reversal;
+use quotary_domain::risk::RiskPolicy;
 use quotary_domain::tenant::Tenant;
+use quotary_domain::transfer::Transfer;
 use quotary_domain::withdrawal::Withdrawal;
 use quotary_domain::{Aggregate, TenantId};
 use sqlx::PgPool;
@@ -63,6 +67,10 @@ pub struct Caches {
     batches: Slots<LicenseBatch>,
     licenses: Slots<License>,
     withdrawals: Slots<Withdrawal>,
+    transfers: Slots<Transfer>,
+    risk_policies: Slots<RiskPolicy>,
+    reversals: Slots<Reversal>,
+    orders: Slots<Order>,
 }
 
 impl Caches {
@@ -78,6 +86,10 @@ impl Caches {
             batches: Cache::new(small),
             licenses: Cache::new(capacity),
             withdrawals: Cache::new(small),
+            transfers: Cache::new(small),
+            risk_policies: Cache::new(small),
+            reversals: Cache::new(small),
+            orders: Cache::new(small),
         }
     }
 }
@@ -106,6 +118,10 @@ stored!(
     LicenseBatch: batches,
     License: licenses,
     Withdrawal: withdrawals,
+    Transfer: transfers,
+    RiskPolicy: risk_policies,
+    Reversal: reversals,
+    Order: orders,
 );
 
 /// A locked aggregate.

@@ -4,8 +4,12 @@ use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
+use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::reversal::ReversalError;
+use quotary_domain::risk::RiskPolicyError;
 use quotary_domain::tenant::TenantError;
+use quotary_domain::transfer::TransferError;
 use quotary_domain::withdrawal::WithdrawalError;
 
 /// A rule that forbids a command.
@@ -52,6 +56,18 @@ pub enum Refusal {
     /// A rule of [`quotary_domain::withdrawal`].
     #[error(transparent)]
     Withdrawal(#[from] WithdrawalError),
+    /// A rule of [`quotary_domain::transfer`].
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A rule of [`quotary_domain::risk`].
+    #[error(transparent)]
+    RiskPolicy(#[from] RiskPolicyError),
+    /// A rule of [`quotary_domain::reversal`].
+    #[error(transparent)]
+    Reversal(#[from] ReversalError),
+    /// A rule of [`quotary_domain::order`].
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }
 
 impl Refusal {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Role, event_names, impl_aggregate};
+use crate::{AccountId, Quota, Role, event_names, impl_aggregate};
 
 /// The deepest tree of accounts.
 pub const MAX_DEPTH: usize = 16;
@@ -59,6 +59,24 @@ pub struct Account {
     pub profile: Option<Profile>,
     /// Disabled accounts can do nothing.
     pub disabled: bool,
+    /// What it earns by sales of those below, by level: the first rate for its own agents' sales.
+    pub commission_rates: Vec<BasisPoints>,
+}
+
+/// A hundredth of a percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BasisPoints(pub u16);
+
+impl BasisPoints {
+    /// The whole.
+    pub const ALL: Self = Self(10_000);
+
+    /// This part of `amount`, rounded down.
+    #[must_use]
+    pub fn of(self, amount: Quota) -> Quota {
+        amount.share(u32::from(self.0.min(Self::ALL.0)), u32::from(Self::ALL.0))
+    }
 }
 
 /// What an account is created with and keeps.
@@ -85,6 +103,8 @@ pub enum AccountCommand {
     RecordPasswordChange,
     /// A lock after failed logins was lifted by an admin.
     RecordUnlock,
+    /// Earns by sales of those below from now on.
+    SetCommissionRates(Vec<BasisPoints>),
 }
 
 /// What happened to an account.
@@ -100,9 +120,21 @@ pub enum AccountEvent {
     PasswordChanged {},
     /// A lock after failed logins was lifted.
     AccountUnlocked {},
+    /// What it earns by sales of those below has changed.
+    CommissionRatesSet {
+        /// By level, in hundredths of a percent; empty for nothing.
+        rates: Vec<BasisPoints>,
+    },
 }
 
-event_names!(AccountEvent { AccountCreated, AccountDisabled, AccountEnabled, PasswordChanged, AccountUnlocked });
+event_names!(AccountEvent {
+    AccountCreated,
+    AccountDisabled,
+    AccountEnabled,
+    PasswordChanged,
+    AccountUnlocked,
+    CommissionRatesSet,
+});
 
 /// Why a command on an account is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +148,9 @@ pub enum AccountError {
     /// The tree would be deeper than [`MAX_DEPTH`].
     #[error("the tree of accounts can't be deeper than {MAX_DEPTH}")]
     TooDeep,
+    /// More levels than the tree can have, or more than the whole.
+    #[error("commission rates are at most {MAX_DEPTH} levels and 10000 basis points in all")]
+    InvalidRates,
 }
 
 impl_aggregate!(Account, "Account", AccountCommand, AccountEvent, AccountError);
@@ -138,6 +173,16 @@ impl Account {
             AccountCommand::Enable => vec![AccountEvent::AccountEnabled {}],
             AccountCommand::RecordPasswordChange => vec![AccountEvent::PasswordChanged {}],
             AccountCommand::RecordUnlock => vec![AccountEvent::AccountUnlocked {}],
+            AccountCommand::SetCommissionRates(rates) => {
+                let sum: u32 = rates.iter().map(|rate| u32::from(rate.0)).sum();
+                if rates.len() > MAX_DEPTH || sum > u32::from(BasisPoints::ALL.0) {
+                    return Err(AccountError::InvalidRates);
+                }
+                if rates == self.commission_rates {
+                    return Ok(vec![]);
+                }
+                vec![AccountEvent::CommissionRatesSet { rates }]
+            }
         })
     }
 
@@ -146,6 +191,7 @@ impl Account {
             AccountEvent::AccountCreated(profile) => self.profile = Some(profile),
             AccountEvent::AccountDisabled {} => self.disabled = true,
             AccountEvent::AccountEnabled {} => self.disabled = false,
+            AccountEvent::CommissionRatesSet { rates } => self.commission_rates = rates,
             AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => {}
         }
     }
@@ -176,6 +222,19 @@ mod tests {
             .given_no_previous_events()
             .when(AccountCommand::Disable)
             .then_expect_error(AccountError::Unknown);
+    }
+
+    #[test]
+    fn commission_rates_are_at_most_the_whole() {
+        let given = || TestFramework::<Account>::with(()).given(vec![AccountEvent::AccountCreated(profile())]);
+        let rates = vec![BasisPoints(500), BasisPoints(100)];
+        given()
+            .when(AccountCommand::SetCommissionRates(rates.clone()))
+            .then_expect_events(vec![AccountEvent::CommissionRatesSet { rates }]);
+        for rates in [vec![BasisPoints(9_000), BasisPoints(1_001)], vec![BasisPoints(1); MAX_DEPTH + 1]] {
+            given().when(AccountCommand::SetCommissionRates(rates)).then_expect_error(AccountError::InvalidRates);
+        }
+        assert_eq!(BasisPoints(250).of(Quota::new(999).unwrap()), Quota::new(24).unwrap());
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! `AgentQuota`: the prepaid value an agent holds (rows Q1–Q3). Its id is the agent's account id.
+//! `AgentQuota`: the prepaid value an agent holds (rows Q1–Q3, Q9–Q11). Its id is the agent's account id.
 //!
 //! `available` can be spent; `held` is reserved and is always the sum of the open holds. Amounts only ever move by the
-//! events below, and each event has both its postings in it (see [`crate::ledger`]).
+//! events below, and each event has both its postings in it (see [`crate::ledger`]). What the tenant's risk rules look at
+//! (recent movements, known receivers) is part of the state, so that a rule is decided on the ledger alone.
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::activity::Activity;
 use crate::{
     AccountId, BatchId, HoldId, JournalId, ProjectId, Quota, QuotaError, WithdrawalId, event_names, impl_aggregate,
 };
@@ -21,8 +24,25 @@ pub struct AgentQuota {
     pub available: Quota,
     /// What is reserved: the sum of `holds`.
     pub held: Quota,
-    /// Open holds with what is left of each.
-    pub holds: BTreeMap<HoldId, Quota>,
+    /// Open holds.
+    pub holds: BTreeMap<HoldId, OpenHold>,
+    /// What risk rules look at.
+    pub activity: Activity,
+}
+
+/// A hold that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenHold {
+    /// What was reserved.
+    pub amount: Quota,
+    /// What is left of it.
+    pub left: Quota,
+    /// Why.
+    pub purpose: HoldPurpose,
+    /// When it was made; `None` for holds that no rule counts.
+    pub at: Option<DateTime<Utc>>,
+    /// When what is left returns by itself.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Why quota is reserved.
@@ -33,6 +53,8 @@ pub enum HoldPurpose {
     Batch(BatchId),
     /// To leave as money.
     Withdrawal(WithdrawalId),
+    /// To go to another agent once an admin lets it (see [`crate::transfer`]).
+    Transfer(JournalId),
 }
 
 /// What moves quota from one account to another.
@@ -61,6 +83,43 @@ pub enum Destination {
         /// The withdrawal.
         withdrawal_id: WithdrawalId,
     },
+    /// Another agent got it, after a review; always in the same step as the other's `QuotaReceived`.
+    Agent {
+        /// The receiver.
+        account_id: AccountId,
+        /// What kind of movement it is.
+        kind: TransferKind,
+    },
+}
+
+/// The other side of a movement that is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The tenant itself had given it.
+    Issuance,
+    /// It had moved between two agents; always in the same step as the other's half.
+    Agent {
+        /// The other agent.
+        account_id: AccountId,
+    },
+    /// It had been paid for licences, or earned by their sale.
+    Sales {
+        /// The project.
+        project_id: ProjectId,
+        /// The batch.
+        batch_id: BatchId,
+    },
+}
+
+/// What a reversal takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversed {
+    /// One journal.
+    Journal(JournalId),
+    /// All payments of a batch.
+    Batch(BatchId),
 }
 
 /// What can be asked of an agent's quota.
@@ -87,8 +146,10 @@ pub enum AgentQuotaCommand {
         amount: Quota,
         /// A remark for both statements.
         note: Option<String>,
+        /// When; risk rules count by it.
+        at: DateTime<Utc>,
     },
-    /// Quota comes from another agent; always in the same step as its `Send`.
+    /// Quota comes from another agent; always in the same step as its `Send` or the settling of its hold.
     Receive {
         /// The movement, the same as the sender's.
         journal_id: JournalId,
@@ -118,6 +179,10 @@ pub enum AgentQuotaCommand {
         amount: Quota,
         /// Why.
         purpose: HoldPurpose,
+        /// When; risk rules count by it.
+        at: DateTime<Utc>,
+        /// When what is left returns by itself.
+        expires_at: Option<DateTime<Utc>>,
     },
     /// All or a part of a hold is taken.
     Settle {
@@ -137,6 +202,51 @@ pub enum AgentQuotaCommand {
         /// The movement.
         journal_id: JournalId,
     },
+    /// What is left of a hold is given back because its time is over; nothing happens if the hold has ended already.
+    Expire {
+        /// The reservation.
+        hold_id: HoldId,
+        /// The movement.
+        journal_id: JournalId,
+        /// Now.
+        now: DateTime<Utc>,
+    },
+    /// A part of a sale by an agent below is earned; always in the same step as the payment.
+    EarnCommission(Commission),
+    /// Quota is taken back from the agent, by a reversal.
+    TakeBack(Return),
+    /// Quota is given back to the agent, by a reversal.
+    GiveBack(Return),
+}
+
+/// What an ancestor earns by a sale (row Q11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commission {
+    /// The movement, the same as that of the payment.
+    pub journal_id: JournalId,
+    /// More than zero.
+    pub amount: Quota,
+    /// What was sold.
+    pub project_id: ProjectId,
+    /// In which batch.
+    pub batch_id: BatchId,
+    /// Who sold it.
+    pub seller: AccountId,
+    /// How far the seller is below: 1 for one's own agents.
+    pub level: u8,
+}
+
+/// One agent's part of a reversal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// The movement.
+    pub journal_id: JournalId,
+    /// What it takes back.
+    pub reverses: Reversed,
+    /// More than zero.
+    pub amount: Quota,
+    /// The other side.
+    pub origin: Origin,
 }
 
 /// What happened to an agent's quota.
@@ -165,6 +275,9 @@ pub enum AgentQuotaEvent {
         /// A remark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// When, as risk rules count it; absent in what was recorded before there were rules.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
     },
     /// Quota came from another agent.
     QuotaReceived {
@@ -197,6 +310,12 @@ pub enum AgentQuotaEvent {
         amount: Quota,
         /// Why.
         purpose: HoldPurpose,
+        /// When, as risk rules count it; absent in what no rule counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<DateTime<Utc>>,
+        /// When what is left returns by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
     },
     /// All or a part of a hold was taken.
     HoldSettled {
@@ -218,6 +337,21 @@ pub enum AgentQuotaEvent {
         /// How much.
         amount: Quota,
     },
+    /// What was left of a hold was given back because its time was over.
+    HoldExpired {
+        /// The reservation.
+        hold_id: HoldId,
+        /// The movement.
+        journal_id: JournalId,
+        /// How much.
+        amount: Quota,
+    },
+    /// A part of a sale by an agent below was earned.
+    CommissionEarned(Commission),
+    /// Quota was taken back from the agent.
+    QuotaTakenBack(Return),
+    /// Quota was given back to the agent.
+    QuotaGivenBack(Return),
 }
 
 event_names!(AgentQuotaEvent {
@@ -228,6 +362,10 @@ event_names!(AgentQuotaEvent {
     QuotaHeld,
     HoldSettled,
     HoldReleased,
+    HoldExpired,
+    CommissionEarned,
+    QuotaTakenBack,
+    QuotaGivenBack,
 });
 
 /// Why a command on an agent's quota is refused.
@@ -264,6 +402,9 @@ pub enum AgentQuotaError {
         /// What the hold has left.
         left: Quota,
     },
+    /// The hold's time is not over, or it has none.
+    #[error("the hold {0} has not expired")]
+    NotExpired(HoldId),
     /// [`MAX_OPEN_HOLDS`] are open.
     #[error("{MAX_OPEN_HOLDS} holds are open already")]
     TooManyHolds,
@@ -278,9 +419,9 @@ impl AgentQuota {
                 self.check_room(amount)?;
                 AgentQuotaEvent::QuotaToppedUp { journal_id, amount, note }
             }
-            AgentQuotaCommand::Send { journal_id, kind, to, amount, note } => {
+            AgentQuotaCommand::Send { journal_id, kind, to, amount, note, at } => {
                 self.check_available(amount)?;
-                AgentQuotaEvent::QuotaSent { journal_id, kind, to, amount, note }
+                AgentQuotaEvent::QuotaSent { journal_id, kind, to, amount, note, at: Some(at) }
             }
             AgentQuotaCommand::Receive { journal_id, kind, from, amount, note } => {
                 self.check_room(amount)?;
@@ -290,9 +431,11 @@ impl AgentQuota {
                 self.check_available(amount)?;
                 AgentQuotaEvent::QuotaSpent { journal_id, amount, to }
             }
-            AgentQuotaCommand::Hold { hold_id, amount, purpose } => return self.hold(hold_id, amount, purpose),
+            AgentQuotaCommand::Hold { hold_id, amount, purpose, at, expires_at } => {
+                return self.hold(hold_id, amount, purpose, at, expires_at);
+            }
             AgentQuotaCommand::Settle { hold_id, journal_id, amount, to } => {
-                let left = self.open_hold(hold_id)?;
+                let left = self.open_hold(hold_id)?.left;
                 positive(amount)?;
                 if left < amount {
                     return Err(AgentQuotaError::HoldExceeded { requested: amount, left });
@@ -300,27 +443,58 @@ impl AgentQuota {
                 AgentQuotaEvent::HoldSettled { hold_id, journal_id, amount, to }
             }
             AgentQuotaCommand::Release { hold_id, journal_id } => {
-                AgentQuotaEvent::HoldReleased { hold_id, journal_id, amount: self.open_hold(hold_id)? }
+                AgentQuotaEvent::HoldReleased { hold_id, journal_id, amount: self.open_hold(hold_id)?.left }
+            }
+            AgentQuotaCommand::Expire { hold_id, journal_id, now } => return self.expire(hold_id, journal_id, now),
+            AgentQuotaCommand::EarnCommission(commission) => {
+                self.check_room(commission.amount)?;
+                AgentQuotaEvent::CommissionEarned(commission)
+            }
+            AgentQuotaCommand::TakeBack(taken) => {
+                self.check_available(taken.amount)?;
+                AgentQuotaEvent::QuotaTakenBack(taken)
+            }
+            AgentQuotaCommand::GiveBack(given) => {
+                self.check_room(given.amount)?;
+                AgentQuotaEvent::QuotaGivenBack(given)
             }
         };
         Ok(vec![event])
     }
 
-    /// Reserves `amount` until it is settled or released; a repeat with the same amount changes nothing.
+    /// Gives a hold back whose time is over. Whoever comes second finds no hold and changes nothing: each expires once.
+    fn expire(
+        &self,
+        hold_id: HoldId,
+        journal_id: JournalId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<AgentQuotaEvent>, AgentQuotaError> {
+        let Some(hold) = self.holds.get(&hold_id) else { return Ok(vec![]) };
+        if hold.expires_at.is_none_or(|end| now < end) {
+            return Err(AgentQuotaError::NotExpired(hold_id));
+        }
+        Ok(vec![AgentQuotaEvent::HoldExpired { hold_id, journal_id, amount: hold.left }])
+    }
+
+    /// Reserves `amount` until it is settled, released or expires; a repeat with the same amount changes nothing.
     fn hold(
         &self,
         hold_id: HoldId,
         amount: Quota,
         purpose: HoldPurpose,
+        at: DateTime<Utc>,
+        expires_at: Option<DateTime<Utc>>,
     ) -> Result<Vec<AgentQuotaEvent>, AgentQuotaError> {
         if let Some(known) = self.holds.get(&hold_id) {
-            return if *known == amount { Ok(vec![]) } else { Err(AgentQuotaError::HoldReused(hold_id)) };
+            return if known.left == amount { Ok(vec![]) } else { Err(AgentQuotaError::HoldReused(hold_id)) };
         }
         self.check_available(amount)?;
         if self.holds.len() >= MAX_OPEN_HOLDS {
             return Err(AgentQuotaError::TooManyHolds);
         }
-        Ok(vec![AgentQuotaEvent::QuotaHeld { hold_id, amount, purpose }])
+        // Batches are counted by no rule; their holds stay as small as they were.
+        let at = if let HoldPurpose::Batch(_) = purpose { None } else { Some(at) };
+        Ok(vec![AgentQuotaEvent::QuotaHeld { hold_id, amount, purpose, at, expires_at }])
     }
 
     fn check_available(&self, amount: Quota) -> Result<(), AgentQuotaError> {
@@ -338,26 +512,45 @@ impl AgentQuota {
         Ok(())
     }
 
-    fn open_hold(&self, hold_id: HoldId) -> Result<Quota, AgentQuotaError> {
+    fn open_hold(&self, hold_id: HoldId) -> Result<OpenHold, AgentQuotaError> {
         self.holds.get(&hold_id).copied().ok_or(AgentQuotaError::UnknownHold(hold_id))
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "every aggregate takes its event")]
     fn evolve(&mut self, event: AgentQuotaEvent) {
         match event {
-            AgentQuotaEvent::QuotaToppedUp { amount, .. } | AgentQuotaEvent::QuotaReceived { amount, .. } => {
+            AgentQuotaEvent::QuotaToppedUp { amount, .. }
+            | AgentQuotaEvent::QuotaReceived { amount, .. }
+            | AgentQuotaEvent::CommissionEarned(Commission { amount, .. })
+            | AgentQuotaEvent::QuotaGivenBack(Return { amount, .. }) => {
                 self.available = self.available.saturating_plus(amount);
             }
-            AgentQuotaEvent::QuotaSent { amount, .. } | AgentQuotaEvent::QuotaSpent { amount, .. } => {
+            AgentQuotaEvent::QuotaSpent { amount, .. } | AgentQuotaEvent::QuotaTakenBack(Return { amount, .. }) => {
                 self.available = self.available.saturating_minus(amount);
             }
-            AgentQuotaEvent::QuotaHeld { hold_id, amount, .. } => {
+            AgentQuotaEvent::QuotaSent { amount, kind, to, at, .. } => {
+                self.available = self.available.saturating_minus(amount);
+                if kind == TransferKind::Transfer {
+                    self.activity.sent(to, amount, at);
+                }
+            }
+            AgentQuotaEvent::QuotaHeld { hold_id, amount, purpose, at, expires_at } => {
                 self.available = self.available.saturating_minus(amount);
                 self.held = self.held.saturating_plus(amount);
-                self.holds.insert(hold_id, amount);
+                self.holds.insert(hold_id, OpenHold { amount, left: amount, purpose, at, expires_at });
+                self.activity.held(purpose, amount, at);
             }
-            AgentQuotaEvent::HoldSettled { hold_id, amount, .. } => self.shrink_hold(hold_id, amount),
-            AgentQuotaEvent::HoldReleased { hold_id, amount, .. } => {
+            AgentQuotaEvent::HoldSettled { hold_id, amount, to, .. } => {
+                self.shrink_hold(hold_id, amount);
+                if let Destination::Agent { account_id, kind: TransferKind::Transfer } = to {
+                    self.activity.knows(account_id);
+                }
+            }
+            AgentQuotaEvent::HoldReleased { hold_id, amount, .. }
+            | AgentQuotaEvent::HoldExpired { hold_id, amount, .. } => {
+                if let Some(hold) = self.holds.get(&hold_id) {
+                    self.activity.returned(hold, amount);
+                }
                 self.shrink_hold(hold_id, amount);
                 self.available = self.available.saturating_plus(amount);
             }
@@ -366,9 +559,9 @@ impl AgentQuota {
 
     fn shrink_hold(&mut self, hold_id: HoldId, amount: Quota) {
         self.held = self.held.saturating_minus(amount);
-        if let Some(left) = self.holds.get_mut(&hold_id) {
-            *left = left.saturating_minus(amount);
-            if left.is_zero() {
+        if let Some(hold) = self.holds.get_mut(&hold_id) {
+            hold.left = hold.left.saturating_minus(amount);
+            if hold.left.is_zero() {
                 self.holds.remove(&hold_id);
             }
         }

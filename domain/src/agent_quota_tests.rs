@@ -34,11 +34,34 @@ fn credited(amount: i64) -> AgentQuotaEvent {
 }
 
 fn held(n: u128, amount: i64) -> AgentQuotaEvent {
-    AgentQuotaEvent::QuotaHeld { hold_id: hold_id(n), amount: q(amount), purpose: purpose() }
+    let (at, expires_at) = (None, None);
+    AgentQuotaEvent::QuotaHeld { hold_id: hold_id(n), amount: q(amount), purpose: purpose(), at, expires_at }
 }
 
 fn hold(n: u128, amount: i64) -> AgentQuotaCommand {
-    AgentQuotaCommand::Hold { hold_id: hold_id(n), amount: q(amount), purpose: purpose() }
+    hold_for(purpose(), n, amount, None)
+}
+
+fn hold_for(purpose: HoldPurpose, n: u128, amount: i64, expires_at: Option<DateTime<Utc>>) -> AgentQuotaCommand {
+    AgentQuotaCommand::Hold { hold_id: hold_id(n), amount: q(amount), purpose, at: at(0), expires_at }
+}
+
+/// A time, some seconds after another.
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+fn expire(n: u128, second: i64) -> AgentQuotaCommand {
+    AgentQuotaCommand::Expire { hold_id: hold_id(n), journal_id: journal(), now: at(second) }
+}
+
+fn back(amount: i64) -> Return {
+    Return {
+        journal_id: journal(),
+        reverses: Reversed::Journal(journal()),
+        amount: q(amount),
+        origin: Origin::Issuance,
+    }
 }
 
 fn settle(n: u128, amount: i64) -> AgentQuotaCommand {
@@ -89,6 +112,30 @@ fn a_released_hold_can_not_be_settled() {
 }
 
 #[test]
+fn a_hold_expires_at_its_time_and_once() {
+    let held = AgentQuotaEvent::QuotaHeld {
+        hold_id: hold_id(1),
+        amount: q(60),
+        purpose: HoldPurpose::Transfer(journal()),
+        at: Some(at(0)),
+        expires_at: Some(at(100)),
+    };
+    let expired = AgentQuotaEvent::HoldExpired { hold_id: hold_id(1), journal_id: journal(), amount: q(60) };
+    given(vec![credited(100), held.clone()])
+        .when(expire(1, 99))
+        .then_expect_error(AgentQuotaError::NotExpired(hold_id(1)));
+    given(vec![credited(100), held.clone()]).when(expire(1, 100)).then_expect_events(vec![expired.clone()]);
+    given(vec![credited(100), held, expired]).when(expire(1, 200)).then_expect_events(vec![]);
+}
+
+#[test]
+fn no_more_is_taken_back_than_is_available() {
+    given(vec![credited(100), held(1, 60)])
+        .when(AgentQuotaCommand::TakeBack(back(41)))
+        .then_expect_error(AgentQuotaError::Insufficient { requested: q(41), available: q(40) });
+}
+
+#[test]
 fn zero_and_balances_beyond_the_largest_amount_are_refused() {
     given(vec![credited(1)]).when(hold(1, 0)).then_expect_error(AgentQuotaError::ZeroAmount);
     given(vec![credited(Quota::MAX.minor_units())])
@@ -105,7 +152,8 @@ fn any_command() -> impl Strategy<Value = AgentQuotaCommand> {
             kind: TransferKind::Transfer,
             to: other,
             amount: q(a),
-            note: None
+            note: None,
+            at: at(a * 100)
         }),
         (0..200i64).prop_map(move |a| AgentQuotaCommand::Receive {
             journal_id: journal(),
@@ -117,7 +165,22 @@ fn any_command() -> impl Strategy<Value = AgentQuotaCommand> {
         (0..200i64).prop_map(|a| AgentQuotaCommand::Spend { journal_id: journal(), amount: q(a), to: sales() }),
         (0..5u128, 0..100i64).prop_map(|(n, a)| hold(n, a)),
         (0..5u128, 0..100i64).prop_map(|(n, a)| settle(n, a)),
-        (0..5u128).prop_map(|n| AgentQuotaCommand::Release { hold_id: hold_id(n), journal_id: journal() }),
+        (5..9u128, 0..100i64, any::<bool>()).prop_map(|(n, a, ends)| {
+            let purpose = HoldPurpose::Transfer(JournalId(Uuid::from_u128(n)));
+            hold_for(purpose, n, a, ends.then(|| at(a)))
+        }),
+        (0..9u128, 0..100i64).prop_map(|(n, second)| expire(n, second)),
+        (0..9u128).prop_map(|n| AgentQuotaCommand::Release { hold_id: hold_id(n), journal_id: journal() }),
+        (0..50i64).prop_map(|a| AgentQuotaCommand::TakeBack(back(a))),
+        (0..50i64).prop_map(|a| AgentQuotaCommand::GiveBack(back(a))),
+        (0..50i64).prop_map(move |a| AgentQuotaCommand::EarnCommission(Commission {
+            journal_id: journal(),
+            amount: q(a),
+            project_id: ProjectId(Uuid::from_u128(2)),
+            batch_id: BatchId(Uuid::from_u128(1)),
+            seller: other,
+            level: 1,
+        })),
     ]
 }
 
@@ -144,7 +207,7 @@ proptest! {
             }
             prop_assert_eq!(live.available.minor_units(), available);
             prop_assert_eq!(live.held.minor_units(), held);
-            prop_assert_eq!(live.holds.values().map(|h| h.minor_units()).sum::<i64>(), held);
+            prop_assert_eq!(live.holds.values().map(|h| h.left.minor_units()).sum::<i64>(), held);
         }
         let mut replayed = AgentQuota::default();
         for event in log {

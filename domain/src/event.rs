@@ -12,8 +12,12 @@ use crate::account::AccountEvent;
 use crate::agent_quota::AgentQuotaEvent;
 use crate::license::LicenseEvent;
 use crate::license_batch::LicenseBatchEvent;
+use crate::order::OrderEvent;
 use crate::project::ProjectEvent;
+use crate::reversal::ReversalEvent;
+use crate::risk::RiskPolicyEvent;
 use crate::tenant::TenantEvent;
+use crate::transfer::TransferEvent;
 use crate::withdrawal::WithdrawalEvent;
 
 /// The circumstances of an event; a flat map of strings in the log, so that the stock crates can read it.
@@ -100,6 +104,10 @@ pub enum Event {
     LicenseBatch(LicenseBatchEvent),
     License(LicenseEvent),
     Withdrawal(WithdrawalEvent),
+    Transfer(TransferEvent),
+    RiskPolicy(RiskPolicyEvent),
+    Reversal(ReversalEvent),
+    Order(OrderEvent),
 }
 
 /// Why an event of the log can't be read.
@@ -125,8 +133,19 @@ pub enum DecodeError {
 }
 
 /// The aggregate types of the log, as they stand in `aggregate_type`.
-pub const AGGREGATE_TYPES: &[&str] =
-    &["Tenant", "Account", "Project", "AgentQuota", "LicenseBatch", "License", "Withdrawal"];
+pub const AGGREGATE_TYPES: &[&str] = &[
+    "Tenant",
+    "Account",
+    "Project",
+    "AgentQuota",
+    "LicenseBatch",
+    "License",
+    "Withdrawal",
+    "Transfer",
+    "RiskPolicy",
+    "Reversal",
+    "Order",
+];
 
 impl RecordedEvent {
     /// The typed payload.
@@ -143,6 +162,10 @@ impl RecordedEvent {
             "LicenseBatch" => serde_json::from_str(text).map(Event::LicenseBatch),
             "License" => serde_json::from_str(text).map(Event::License),
             "Withdrawal" => serde_json::from_str(text).map(Event::Withdrawal),
+            "Transfer" => serde_json::from_str(text).map(Event::Transfer),
+            "RiskPolicy" => serde_json::from_str(text).map(Event::RiskPolicy),
+            "Reversal" => serde_json::from_str(text).map(Event::Reversal),
+            "Order" => serde_json::from_str(text).map(Event::Order),
             other => {
                 return Err(DecodeError::UnknownAggregate {
                     position: self.position,

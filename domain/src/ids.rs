@@ -58,6 +58,8 @@ ids! {
     JournalId,
     /// A reserved amount.
     HoldId,
+    /// A payment at a provider.
+    OrderId,
 }
 
 impl HoldId {
@@ -71,6 +73,20 @@ impl HoldId {
     #[must_use]
     pub fn of_withdrawal(withdrawal: WithdrawalId) -> Self {
         Self(withdrawal.0)
+    }
+
+    /// The hold behind a transfer that waits for a review.
+    #[must_use]
+    pub fn of_transfer(transfer: JournalId) -> Self {
+        Self(transfer.0)
+    }
+}
+
+impl OrderId {
+    /// The order of that number at a provider: the same however often the payment is told (UUID version 5).
+    #[must_use]
+    pub fn of(tenant: TenantId, provider: &str, provider_order_id: &str) -> Self {
+        Self(Uuid::new_v5(&tenant.0, format!("order/{provider}/{provider_order_id}").as_bytes()))
     }
 }
 

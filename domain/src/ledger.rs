@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent_quota::{AgentQuotaEvent, Destination, HoldPurpose, TransferKind};
+use crate::agent_quota::{
+    AgentQuotaEvent, Commission, Destination, HoldPurpose, Origin, Return, Reversed, TransferKind,
+};
 use crate::{AccountId, JournalId, ProjectId};
 
 /// An account of the ledger.
@@ -67,6 +69,14 @@ pub enum JournalKind {
     Issue,
     /// Money paid out.
     Withdrawal,
+    /// A reservation given back because its time was over.
+    Expiry,
+    /// A part of a sale earned by an ancestor of the seller.
+    Commission,
+    /// A movement taken back.
+    Reversal,
+    /// The payment of a batch taken back.
+    Refund,
 }
 
 impl JournalKind {
@@ -80,6 +90,10 @@ impl JournalKind {
             Self::Release => "release",
             Self::Issue => "issue",
             Self::Withdrawal => "withdrawal",
+            Self::Expiry => "expiry",
+            Self::Commission => "commission",
+            Self::Reversal => "reversal",
+            Self::Refund => "refund",
         }
     }
 }
@@ -96,7 +110,7 @@ pub struct Posting {
 /// The two postings of an event on the quota of `agent`; they sum to zero.
 #[must_use]
 pub fn postings(agent: AccountId, event: &AgentQuotaEvent) -> [Posting; 2] {
-    use LedgerAccount::{Available, Held, Issuance, Transit};
+    use LedgerAccount::{Available, Held, Issuance, Sales, Transit};
     let (from, to, amount) = match event {
         AgentQuotaEvent::QuotaToppedUp { amount, .. } => (Issuance, Available(agent), amount),
         AgentQuotaEvent::QuotaSent { amount, .. } => (Available(agent), Transit, amount),
@@ -104,7 +118,18 @@ pub fn postings(agent: AccountId, event: &AgentQuotaEvent) -> [Posting; 2] {
         AgentQuotaEvent::QuotaSpent { amount, to, .. } => (Available(agent), destination(*to), amount),
         AgentQuotaEvent::QuotaHeld { amount, .. } => (Available(agent), Held(agent), amount),
         AgentQuotaEvent::HoldSettled { amount, to, .. } => (Held(agent), destination(*to), amount),
-        AgentQuotaEvent::HoldReleased { amount, .. } => (Held(agent), Available(agent), amount),
+        AgentQuotaEvent::HoldReleased { amount, .. } | AgentQuotaEvent::HoldExpired { amount, .. } => {
+            (Held(agent), Available(agent), amount)
+        }
+        AgentQuotaEvent::CommissionEarned(Commission { amount, project_id, .. }) => {
+            (Sales(*project_id), Available(agent), amount)
+        }
+        AgentQuotaEvent::QuotaTakenBack(Return { amount, origin, .. }) => {
+            (Available(agent), account_of(*origin), amount)
+        }
+        AgentQuotaEvent::QuotaGivenBack(Return { amount, origin, .. }) => {
+            (account_of(*origin), Available(agent), amount)
+        }
     };
     let amount = amount.minor_units();
     [Posting { account: from, amount: -amount }, Posting { account: to, amount }]
@@ -121,11 +146,22 @@ pub fn journal(event: &AgentQuotaEvent) -> (JournalId, JournalKind) {
             let kind = match to {
                 Destination::Sales { .. } => JournalKind::Issue,
                 Destination::PaidOut { .. } => JournalKind::Withdrawal,
+                Destination::Agent { kind, .. } => transfer_kind(*kind),
             };
             (*journal_id, kind)
         }
         AgentQuotaEvent::QuotaHeld { hold_id, .. } => (JournalId(hold_id.0), JournalKind::Hold),
         AgentQuotaEvent::HoldReleased { journal_id, .. } => (*journal_id, JournalKind::Release),
+        AgentQuotaEvent::HoldExpired { journal_id, .. } => (*journal_id, JournalKind::Expiry),
+        AgentQuotaEvent::CommissionEarned(Commission { journal_id, .. }) => (*journal_id, JournalKind::Commission),
+        AgentQuotaEvent::QuotaTakenBack(Return { journal_id, reverses, .. })
+        | AgentQuotaEvent::QuotaGivenBack(Return { journal_id, reverses, .. }) => {
+            let kind = match reverses {
+                Reversed::Journal(_) => JournalKind::Reversal,
+                Reversed::Batch(_) => JournalKind::Refund,
+            };
+            (*journal_id, kind)
+        }
     }
 }
 
@@ -139,12 +175,22 @@ pub fn source(event: &AgentQuotaEvent) -> (&'static str, uuid::Uuid) {
         AgentQuotaEvent::QuotaSpent { to, .. } | AgentQuotaEvent::HoldSettled { to, .. } => match to {
             Destination::Sales { batch_id, .. } => ("batch", batch_id.0),
             Destination::PaidOut { withdrawal_id } => ("withdrawal", withdrawal_id.0),
+            Destination::Agent { account_id, .. } => ("agent", account_id.0),
         },
         AgentQuotaEvent::QuotaHeld { purpose, .. } => match purpose {
             HoldPurpose::Batch(batch) => ("batch", batch.0),
             HoldPurpose::Withdrawal(withdrawal) => ("withdrawal", withdrawal.0),
+            HoldPurpose::Transfer(transfer) => ("transfer", transfer.0),
         },
-        AgentQuotaEvent::HoldReleased { hold_id, .. } => ("hold", hold_id.0),
+        AgentQuotaEvent::HoldReleased { hold_id, .. } | AgentQuotaEvent::HoldExpired { hold_id, .. } => {
+            ("hold", hold_id.0)
+        }
+        AgentQuotaEvent::CommissionEarned(Commission { batch_id, .. }) => ("batch", batch_id.0),
+        AgentQuotaEvent::QuotaTakenBack(Return { reverses, .. })
+        | AgentQuotaEvent::QuotaGivenBack(Return { reverses, .. }) => match reverses {
+            Reversed::Journal(journal) => ("journal", journal.0),
+            Reversed::Batch(batch) => ("batch", batch.0),
+        },
     }
 }
 
@@ -159,5 +205,14 @@ fn destination(to: Destination) -> LedgerAccount {
     match to {
         Destination::Sales { project_id, .. } => LedgerAccount::Sales(project_id),
         Destination::PaidOut { .. } => LedgerAccount::PaidOut,
+        Destination::Agent { .. } => LedgerAccount::Transit,
+    }
+}
+
+fn account_of(origin: Origin) -> LedgerAccount {
+    match origin {
+        Origin::Issuance => LedgerAccount::Issuance,
+        Origin::Agent { .. } => LedgerAccount::Transit,
+        Origin::Sales { project_id, .. } => LedgerAccount::Sales(project_id),
     }
 }

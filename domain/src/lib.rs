@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod account;
+pub mod activity;
 pub mod agent_quota;
 pub mod aggregate;
 pub mod event;
@@ -12,15 +13,21 @@ pub mod ids;
 pub mod ledger;
 pub mod license;
 pub mod license_batch;
+pub mod order;
 pub mod project;
 pub mod quota;
+pub mod reversal;
+pub mod risk;
 pub mod sealed;
 pub mod tenant;
+pub mod transfer;
 pub mod withdrawal;
 
 pub use access::{Actor, Role};
 pub use aggregate::{Aggregate, EventName};
 pub use event::{DecodeError, Event, Metadata, RecordedEvent};
-pub use ids::{AccountId, ApiKeyId, BatchId, HoldId, JournalId, LicenseId, PlanId, ProjectId, TenantId, WithdrawalId};
+pub use ids::{
+    AccountId, ApiKeyId, BatchId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, TenantId, WithdrawalId,
+};
 pub use quota::{Quota, QuotaError};
 pub use sealed::Sealed;

@@ -3,10 +3,12 @@
 //! The whole price is held when the batch is requested. Each chunk settles its part of the hold and issues its licences
 //! in one atomic step together with the event here, so licences are never paid without being issued, nor the other way.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::license::LicenseTerms;
-use crate::{AccountId, JournalId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
+use crate::{AccountId, JournalId, OrderId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
 
 /// The largest batch.
 pub const MAX_COUNT: u32 = 1_000_000;
@@ -24,6 +26,21 @@ pub struct LicenseBatch {
     pub chunks: u32,
     /// Why it ended before its time.
     pub stopped: Option<StopReason>,
+    /// What was paid for the licences issued.
+    pub paid: Quota,
+    /// What ancestors of the agent earned by it.
+    pub commissions: BTreeMap<AccountId, Quota>,
+    /// The journal that took the payment back.
+    pub refunded: Option<JournalId>,
+}
+
+/// What an ancestor earned by a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earned {
+    /// Who.
+    pub account_id: AccountId,
+    /// How much, more than zero.
+    pub amount: Quota,
 }
 
 /// What a batch is asked with.
@@ -49,6 +66,8 @@ pub struct BatchRequest {
 pub enum StopReason {
     /// The project was disabled.
     ProjectDisabled,
+    /// Its order was refunded.
+    Refunded,
 }
 
 /// In what form keys were handed out.
@@ -96,9 +115,20 @@ pub enum LicenseBatchCommand {
     IssueChunk {
         /// Counts from 0; must be the next.
         chunk: u32,
+        /// What ancestors of the agent earn by it, in the same step.
+        commissions: Vec<Earned>,
     },
     /// Ends before its time.
     Stop(StopReason),
+    /// Takes the payment back; always in the same step as its postings. A batch that is being issued stops.
+    Refund {
+        /// The movement.
+        journal_id: JournalId,
+        /// The order that was refunded, if there was one.
+        order_id: Option<OrderId>,
+        /// Who decided.
+        by: AccountId,
+    },
     /// Notes that keys were handed out.
     RecordExport {
         /// To whom.
@@ -121,6 +151,9 @@ pub enum LicenseBatchEvent {
         count: u32,
         /// What they cost.
         amount: Quota,
+        /// What ancestors of the agent earned by it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        commissions: Vec<Earned>,
     },
     /// All licences are issued.
     BatchCompleted {},
@@ -130,6 +163,18 @@ pub enum LicenseBatchEvent {
         reason: StopReason,
         /// How many licences were not issued.
         remaining: u32,
+    },
+    /// The payment was taken back; its licences are worth nothing any more.
+    BatchRefunded {
+        /// The movement.
+        journal_id: JournalId,
+        /// How much returned to the agent.
+        amount: Quota,
+        /// The order that was refunded, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order_id: Option<OrderId>,
+        /// Who decided.
+        by: AccountId,
     },
     /// Keys were handed out.
     BatchExported {
@@ -142,7 +187,14 @@ pub enum LicenseBatchEvent {
     },
 }
 
-event_names!(LicenseBatchEvent { BatchRequested, ChunkIssued, BatchCompleted, BatchStopped, BatchExported });
+event_names!(LicenseBatchEvent {
+    BatchRequested,
+    ChunkIssued,
+    BatchCompleted,
+    BatchStopped,
+    BatchRefunded,
+    BatchExported,
+});
 
 /// Why a command on a batch is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +219,12 @@ pub enum LicenseBatchError {
     /// The batch has ended.
     #[error("the batch is {}", .0.as_str())]
     Ended(BatchStatus),
+    /// Its payment was taken back before.
+    #[error("the batch was refunded before, by {0}")]
+    AlreadyRefunded(JournalId),
+    /// Nothing was paid for it.
+    #[error("nothing was paid for the batch")]
+    NothingPaid,
 }
 
 impl_aggregate!(LicenseBatch, "LicenseBatch", LicenseBatchCommand, LicenseBatchEvent, LicenseBatchError);
@@ -221,11 +279,11 @@ impl LicenseBatch {
         match command {
             LicenseBatchCommand::Request(same) if same == *request => Ok(vec![]),
             LicenseBatchCommand::Request(_) => Err(LicenseBatchError::Exists),
-            LicenseBatchCommand::IssueChunk { chunk: asked } => match self.next_chunk() {
+            LicenseBatchCommand::IssueChunk { chunk: asked, commissions } => match self.next_chunk() {
                 None => Err(LicenseBatchError::Ended(self.status())),
                 Some(next) if next.chunk != asked => Err(LicenseBatchError::WrongChunk { asked, next: next.chunk }),
                 Some(NextChunk { chunk, first, count, amount }) => {
-                    let issued = LicenseBatchEvent::ChunkIssued { chunk, count, amount };
+                    let issued = LicenseBatchEvent::ChunkIssued { chunk, count, amount, commissions };
                     let last = first + count == request.count;
                     Ok(if last { vec![issued, LicenseBatchEvent::BatchCompleted {}] } else { vec![issued] })
                 }
@@ -237,19 +295,48 @@ impl LicenseBatch {
                 BatchStatus::Stopped => Ok(vec![]),
                 ended @ BatchStatus::Completed => Err(LicenseBatchError::Ended(ended)),
             },
+            LicenseBatchCommand::Refund { journal_id, order_id, by } => self.refund(request, journal_id, order_id, by),
             LicenseBatchCommand::RecordExport { by, format } => {
                 Ok(vec![LicenseBatchEvent::BatchExported { by, format, count: self.issued }])
             }
         }
     }
 
+    fn refund(
+        &self,
+        request: &BatchRequest,
+        journal_id: JournalId,
+        order_id: Option<OrderId>,
+        by: AccountId,
+    ) -> Result<Vec<LicenseBatchEvent>, LicenseBatchError> {
+        match self.refunded {
+            Some(known) if known == journal_id => return Ok(vec![]),
+            Some(known) => return Err(LicenseBatchError::AlreadyRefunded(known)),
+            None if self.paid.is_zero() => return Err(LicenseBatchError::NothingPaid),
+            None => {}
+        }
+        let mut events = Vec::with_capacity(2);
+        if self.status() == BatchStatus::Issuing {
+            let remaining = request.count - self.issued;
+            events.push(LicenseBatchEvent::BatchStopped { reason: StopReason::Refunded, remaining });
+        }
+        events.push(LicenseBatchEvent::BatchRefunded { journal_id, amount: self.paid, order_id, by });
+        Ok(events)
+    }
+
     fn evolve(&mut self, event: LicenseBatchEvent) {
         match event {
             LicenseBatchEvent::BatchRequested(request) => self.request = Some(request),
-            LicenseBatchEvent::ChunkIssued { count, .. } => {
+            LicenseBatchEvent::ChunkIssued { count, amount, commissions, .. } => {
                 self.issued += count;
                 self.chunks += 1;
+                self.paid = self.paid.saturating_plus(amount);
+                for Earned { account_id, amount } in commissions {
+                    let earned = self.commissions.entry(account_id).or_default();
+                    *earned = earned.saturating_plus(amount);
+                }
             }
+            LicenseBatchEvent::BatchRefunded { journal_id, .. } => self.refunded = Some(journal_id),
             LicenseBatchEvent::BatchStopped { reason, .. } => self.stopped = Some(reason),
             LicenseBatchEvent::BatchCompleted {} | LicenseBatchEvent::BatchExported { .. } => {}
         }
@@ -289,7 +376,9 @@ mod tests {
         while let Some(next) = batch.next_chunk() {
             count += next.count;
             paid += next.amount.minor_units();
-            for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: next.chunk }).unwrap() {
+            for event in
+                batch.decide(LicenseBatchCommand::IssueChunk { chunk: next.chunk, commissions: vec![] }).unwrap()
+            {
                 batch.apply(event);
             }
         }
@@ -300,12 +389,37 @@ mod tests {
     fn a_chunk_is_issued_once() {
         let mut batch = LicenseBatch::default();
         batch.apply(LicenseBatchEvent::BatchRequested(request(2_500, 0)));
-        for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0 }).unwrap() {
+        for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] }).unwrap() {
             batch.apply(event);
         }
         assert_eq!(
-            batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0 }),
+            batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] }),
             Err(LicenseBatchError::WrongChunk { asked: 0, next: 1 })
         );
+    }
+
+    #[test]
+    fn a_batch_is_refunded_once_for_what_was_paid() {
+        let (journal_id, by) = (JournalId(Uuid::from_u128(9)), AccountId(Uuid::from_u128(8)));
+        let refund = |journal_id| LicenseBatchCommand::Refund { journal_id, order_id: None, by };
+        let mut batch = LicenseBatch::default();
+        batch.apply(LicenseBatchEvent::BatchRequested(request(2_000, 100)));
+        assert_eq!(batch.decide(refund(journal_id)), Err(LicenseBatchError::NothingPaid));
+        for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] }).unwrap() {
+            batch.apply(event);
+        }
+        let events = batch.decide(refund(journal_id)).unwrap();
+        let amount = Quota::new(50).unwrap();
+        assert_eq!(
+            events,
+            [
+                LicenseBatchEvent::BatchStopped { reason: StopReason::Refunded, remaining: 1_000 },
+                LicenseBatchEvent::BatchRefunded { journal_id, amount, order_id: None, by },
+            ]
+        );
+        events.into_iter().for_each(|event| batch.apply(event));
+        assert_eq!(batch.decide(refund(journal_id)), Ok(vec![]));
+        let other = JournalId(Uuid::from_u128(10));
+        assert_eq!(batch.decide(refund(other)), Err(LicenseBatchError::AlreadyRefunded(journal_id)));
     }
 }

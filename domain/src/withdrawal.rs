@@ -1,10 +1,12 @@
-//! Withdrawal: quota turned into money, paid offline (row Q3).
+//! Withdrawal: quota turned into money, paid offline (rows Q3, Q4).
 //!
 //! The amount is held in the agent's quota in the same step as the request, and leaves or returns in the same step as
-//! the decision. Whoever asked can't approve.
+//! the decision. Whoever asked can't approve, and neither can whoever released a suspended one: two people look at it.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::risk::RiskReason;
 use crate::{AccountId, Quota, Sealed, event_names, impl_aggregate};
 
 /// The state of a withdrawal.
@@ -14,6 +16,10 @@ pub struct Withdrawal {
     pub request: Option<WithdrawalRequest>,
     /// Where it stands.
     pub status: WithdrawalStatus,
+    /// How much is to be paid: what was asked for, or the part of it that a review let go.
+    pub amount: Quota,
+    /// Who let it go after it was suspended.
+    pub released_by: Option<AccountId>,
 }
 
 /// Who asks for how much.
@@ -25,6 +31,12 @@ pub struct WithdrawalRequest {
     pub amount: Quota,
     /// Bank details, encrypted with the agent's own key.
     pub payee: Sealed,
+    /// The rules that suspended it, if any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<RiskReason>,
+    /// When a suspended one ends by itself and the amount returns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Where a withdrawal stands.
@@ -40,6 +52,12 @@ pub enum WithdrawalStatus {
     Refused,
     /// The money was sent.
     Paid,
+    /// A rule holds it up until an admin lets it go.
+    Suspended,
+    /// The requester took it back.
+    Cancelled,
+    /// It was suspended and nobody decided in time.
+    Expired,
 }
 
 impl WithdrawalStatus {
@@ -51,6 +69,9 @@ impl WithdrawalStatus {
             Self::Approved => "approved",
             Self::Refused => "refused",
             Self::Paid => "paid",
+            Self::Suspended => "suspended",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
         }
     }
 }
@@ -60,6 +81,23 @@ impl WithdrawalStatus {
 pub enum WithdrawalCommand {
     /// Asks for money.
     Request(WithdrawalRequest),
+    /// Lets a suspended one, or a part of it, go on to approval.
+    Release {
+        /// Who decides.
+        by: AccountId,
+        /// How much; all of it if absent.
+        amount: Option<Quota>,
+    },
+    /// Takes the own request back before it is decided on.
+    Cancel {
+        /// Who asks.
+        by: AccountId,
+    },
+    /// Ends a suspended one that nobody decided on in time; nothing happens if somebody did.
+    Expire {
+        /// Now.
+        now: DateTime<Utc>,
+    },
     /// Lets the amount leave.
     Approve {
         /// Who decides.
@@ -86,6 +124,17 @@ pub enum WithdrawalCommand {
 pub enum WithdrawalEvent {
     /// Money was asked for.
     WithdrawalRequested(WithdrawalRequest),
+    /// It, or a part of it, may go on to approval.
+    WithdrawalReleased {
+        /// Who decided.
+        by: AccountId,
+        /// How much; the rest returned.
+        amount: Quota,
+    },
+    /// The requester took it back; the amount returned.
+    WithdrawalCancelled {},
+    /// Nobody decided in time; the amount returned.
+    WithdrawalExpired {},
     /// The amount left.
     WithdrawalApproved {
         /// Who decided.
@@ -109,7 +158,15 @@ pub enum WithdrawalEvent {
     },
 }
 
-event_names!(WithdrawalEvent { WithdrawalRequested, WithdrawalApproved, WithdrawalRefused, WithdrawalPaid });
+event_names!(WithdrawalEvent {
+    WithdrawalRequested,
+    WithdrawalReleased,
+    WithdrawalCancelled,
+    WithdrawalExpired,
+    WithdrawalApproved,
+    WithdrawalRefused,
+    WithdrawalPaid,
+});
 
 /// Why a command on a withdrawal is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,6 +180,18 @@ pub enum WithdrawalError {
     /// The requester can't decide on the own request.
     #[error("whoever asked for a withdrawal can't approve it")]
     OwnRequest,
+    /// Whoever released it can't approve it too.
+    #[error("whoever released a suspended withdrawal can't approve it")]
+    SamePerson,
+    /// Only the requester takes a request back.
+    #[error("only the requester can cancel a withdrawal")]
+    NotOwn,
+    /// More than was asked for, or nothing, was to be let go.
+    #[error("from 1 to {0} can be released")]
+    InvalidAmount(Quota),
+    /// Its time is not over, or it has none.
+    #[error("the withdrawal has not expired")]
+    NotExpired,
     /// The step does not fit the status.
     #[error("the withdrawal is {}", .0.as_str())]
     WrongStatus(WithdrawalStatus),
@@ -132,7 +201,7 @@ impl_aggregate!(Withdrawal, "Withdrawal", WithdrawalCommand, WithdrawalEvent, Wi
 
 impl Withdrawal {
     fn decisions(&self, command: WithdrawalCommand) -> Result<Vec<WithdrawalEvent>, WithdrawalError> {
-        use WithdrawalStatus::{Approved, Paid, Refused, Requested};
+        use WithdrawalStatus::{Approved, Cancelled, Expired, Paid, Refused, Requested, Suspended};
         let Some(request) = &self.request else {
             return match command {
                 WithdrawalCommand::Request(request) => Ok(vec![WithdrawalEvent::WithdrawalRequested(request)]),
@@ -142,17 +211,41 @@ impl Withdrawal {
         match (command, self.status) {
             (WithdrawalCommand::Request(same), _) if same == *request => Ok(vec![]),
             (WithdrawalCommand::Request(_), _) => Err(WithdrawalError::Exists),
-            (WithdrawalCommand::Approve { by }, _) if by == request.agent_id => Err(WithdrawalError::OwnRequest),
+            (
+                WithdrawalCommand::Approve { by }
+                | WithdrawalCommand::Release { by, .. }
+                | WithdrawalCommand::MarkPaid { by, .. },
+                _,
+            ) if by == request.agent_id => Err(WithdrawalError::OwnRequest),
+            (WithdrawalCommand::Approve { by }, Requested) if self.released_by == Some(by) => {
+                Err(WithdrawalError::SamePerson)
+            }
             (WithdrawalCommand::Approve { by }, Requested) => Ok(vec![WithdrawalEvent::WithdrawalApproved { by }]),
-            (WithdrawalCommand::Refuse { by, reason }, Requested) => {
+            (WithdrawalCommand::Refuse { by, reason }, Requested | Suspended) => {
                 Ok(vec![WithdrawalEvent::WithdrawalRefused { by, reason }])
             }
-            (WithdrawalCommand::MarkPaid { by, .. }, _) if by == request.agent_id => Err(WithdrawalError::OwnRequest),
+            (WithdrawalCommand::Release { by, amount }, Suspended) => {
+                let amount = amount.unwrap_or(request.amount);
+                if amount.is_zero() || amount > request.amount {
+                    return Err(WithdrawalError::InvalidAmount(request.amount));
+                }
+                Ok(vec![WithdrawalEvent::WithdrawalReleased { by, amount }])
+            }
+            (WithdrawalCommand::Cancel { by }, _) if by != request.agent_id => Err(WithdrawalError::NotOwn),
+            (WithdrawalCommand::Cancel { .. }, Requested | Suspended) => {
+                Ok(vec![WithdrawalEvent::WithdrawalCancelled {}])
+            }
+            (WithdrawalCommand::Expire { now }, Suspended) => match request.expires_at {
+                Some(end) if end <= now => Ok(vec![WithdrawalEvent::WithdrawalExpired {}]),
+                _ => Err(WithdrawalError::NotExpired),
+            },
             (WithdrawalCommand::MarkPaid { by, reference }, Approved) => {
                 Ok(vec![WithdrawalEvent::WithdrawalPaid { by, reference }])
             }
             (WithdrawalCommand::Approve { .. }, Approved)
             | (WithdrawalCommand::Refuse { .. }, Refused)
+            | (WithdrawalCommand::Cancel { .. }, Cancelled)
+            | (WithdrawalCommand::Expire { .. }, Requested | Approved | Refused | Paid | Cancelled | Expired)
             | (WithdrawalCommand::MarkPaid { .. }, Paid) => Ok(vec![]),
             (_, status) => Err(WithdrawalError::WrongStatus(status)),
         }
@@ -160,7 +253,19 @@ impl Withdrawal {
 
     fn evolve(&mut self, event: WithdrawalEvent) {
         match event {
-            WithdrawalEvent::WithdrawalRequested(request) => self.request = Some(request),
+            WithdrawalEvent::WithdrawalRequested(request) => {
+                self.amount = request.amount;
+                self.status =
+                    if request.reasons.is_empty() { WithdrawalStatus::Requested } else { WithdrawalStatus::Suspended };
+                self.request = Some(request);
+            }
+            WithdrawalEvent::WithdrawalReleased { by, amount } => {
+                self.status = WithdrawalStatus::Requested;
+                self.amount = amount;
+                self.released_by = Some(by);
+            }
+            WithdrawalEvent::WithdrawalCancelled {} => self.status = WithdrawalStatus::Cancelled,
+            WithdrawalEvent::WithdrawalExpired {} => self.status = WithdrawalStatus::Expired,
             WithdrawalEvent::WithdrawalApproved { .. } => self.status = WithdrawalStatus::Approved,
             WithdrawalEvent::WithdrawalRefused { .. } => self.status = WithdrawalStatus::Refused,
             WithdrawalEvent::WithdrawalPaid { .. } => self.status = WithdrawalStatus::Paid,
@@ -180,6 +285,16 @@ mod tests {
             agent_id: AccountId(Uuid::from_u128(1)),
             amount: Quota::new(50).unwrap(),
             payee: Sealed("v1.k.x".into()),
+            reasons: vec![],
+            expires_at: None,
+        })
+    }
+
+    fn suspended() -> WithdrawalEvent {
+        let WithdrawalEvent::WithdrawalRequested(request) = requested() else { unreachable!() };
+        WithdrawalEvent::WithdrawalRequested(WithdrawalRequest {
+            reasons: vec![RiskReason::AmountAbove { limit: Quota::new(40).unwrap() }],
+            ..request
         })
     }
 
@@ -206,5 +321,33 @@ mod tests {
                 .when(command)
                 .then_expect_error(WithdrawalError::WrongStatus(WithdrawalStatus::Refused));
         }
+    }
+
+    #[test]
+    fn a_suspended_withdrawal_needs_two_people() {
+        let given = |events| TestFramework::<Withdrawal>::with(()).given(events);
+        let released = WithdrawalEvent::WithdrawalReleased { by: admin(), amount: Quota::new(30).unwrap() };
+        given(vec![suspended()])
+            .when(WithdrawalCommand::Approve { by: admin() })
+            .then_expect_error(WithdrawalError::WrongStatus(WithdrawalStatus::Suspended));
+        given(vec![suspended()])
+            .when(WithdrawalCommand::Release { by: admin(), amount: Quota::new(30).ok() })
+            .then_expect_events(vec![released.clone()]);
+        given(vec![suspended(), released.clone()])
+            .when(WithdrawalCommand::Approve { by: admin() })
+            .then_expect_error(WithdrawalError::SamePerson);
+        let other = AccountId(Uuid::from_u128(3));
+        given(vec![suspended(), released])
+            .when(WithdrawalCommand::Approve { by: other })
+            .then_expect_events(vec![WithdrawalEvent::WithdrawalApproved { by: other }]);
+    }
+
+    #[test]
+    fn only_the_requester_takes_a_request_back() {
+        let given = || TestFramework::<Withdrawal>::with(()).given(vec![requested()]);
+        given().when(WithdrawalCommand::Cancel { by: admin() }).then_expect_error(WithdrawalError::NotOwn);
+        given()
+            .when(WithdrawalCommand::Cancel { by: AccountId(Uuid::from_u128(1)) })
+            .then_expect_events(vec![WithdrawalEvent::WithdrawalCancelled {}]);
     }
 }

@@ -153,7 +153,9 @@ impl AccountRows {
             }
             AccountEvent::AccountDisabled {} => Some(true),
             AccountEvent::AccountEnabled {} => Some(false),
-            AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => None,
+            AccountEvent::PasswordChanged {}
+            | AccountEvent::AccountUnlocked {}
+            | AccountEvent::CommissionRatesSet { .. } => None,
         };
         if let Some(account) = self.places.get(&id).and_then(|place| self.created.get_mut(*place)) {
             account.sequence = recorded.sequence;

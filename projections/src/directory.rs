@@ -140,7 +140,10 @@ impl Directory {
             _ if account.doubtful => {}
             AccountEvent::AccountDisabled {} => account.disabled = true,
             AccountEvent::AccountEnabled {} => account.disabled = false,
-            AccountEvent::AccountCreated(_) | AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => {}
+            AccountEvent::AccountCreated(_)
+            | AccountEvent::PasswordChanged {}
+            | AccountEvent::AccountUnlocked {}
+            | AccountEvent::CommissionRatesSet { .. } => {}
         }
         maps.put(account);
         effect
@@ -291,7 +294,7 @@ mod tests {
     fn late_and_repeated_events_change_nothing() {
         let directory = Directory::default();
         assert_eq!(apply(&directory, 1, AccountEvent::AccountCreated(profile())), Effect::Applied);
-        let disabled = Account { profile: Some(profile()), disabled: true };
+        let disabled = Account { profile: Some(profile()), disabled: true, ..Account::default() };
         assert_eq!(directory.observe(TENANT, ALICE, &disabled, 4), Effect::Applied);
         assert_eq!(apply(&directory, 3, AccountEvent::AccountEnabled {}), Effect::Old);
         assert_eq!(apply(&directory, 4, AccountEvent::AccountDisabled {}), Effect::Old);
@@ -307,7 +310,7 @@ mod tests {
         assert_eq!(apply(&directory, 1, AccountEvent::AccountCreated(profile())), Effect::Applied);
         assert_eq!(apply(&directory, 3, AccountEvent::AccountEnabled {}), Effect::Gap);
         assert!(directory.get(ALICE).unwrap().doubtful);
-        let state = Account { profile: Some(profile()), disabled: false };
+        let state = Account { profile: Some(profile()), disabled: false, ..Account::default() };
         assert_eq!(directory.observe(TENANT, ALICE, &state, 2), Effect::Old, "older than what was missed");
         assert_eq!(directory.observe(TENANT, ALICE, &state, 3), Effect::Applied);
         assert!(!directory.get(ALICE).unwrap().doubtful);

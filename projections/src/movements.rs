@@ -125,7 +125,7 @@ impl Projection for Movements {
             Event::AgentQuota(AgentQuotaEvent::QuotaToppedUp { journal_id, amount, note }) => {
                 (*journal_id, MovementKind::TopUp, None, agent, amount, note)
             }
-            Event::AgentQuota(AgentQuotaEvent::QuotaSent { journal_id, kind, to, amount, note }) => {
+            Event::AgentQuota(AgentQuotaEvent::QuotaSent { journal_id, kind, to, amount, note, .. }) => {
                 let kind = match kind {
                     TransferKind::Transfer => MovementKind::Transfer,
                     TransferKind::TopUp => MovementKind::TopUp,

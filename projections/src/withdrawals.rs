@@ -30,7 +30,8 @@ create table withdrawals (
     tenant_id     uuid        not null,
     agent_id      uuid        not null,
     amount        bigint      not null check (amount > 0),
-    status        text        not null check (status in ('requested', 'approved', 'refused', 'paid')),
+    status        text        not null check (status in ('requested', 'approved', 'refused', 'paid', 'suspended',
+                                                          'cancelled', 'expired')),
     requested_at  timestamptz not null,
     decided_by    uuid,
     decided_at    timestamptz,
@@ -113,7 +114,7 @@ impl Projection for Withdrawals {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {
@@ -148,6 +149,9 @@ impl Projection for Withdrawals {
         change.sequence = recorded.sequence.cast_signed();
         match event {
             WithdrawalEvent::WithdrawalRequested(_) => {}
+            WithdrawalEvent::WithdrawalReleased { .. } => change.status = Some(WithdrawalStatus::Requested),
+            WithdrawalEvent::WithdrawalCancelled {} => change.status = Some(WithdrawalStatus::Cancelled),
+            WithdrawalEvent::WithdrawalExpired {} => change.status = Some(WithdrawalStatus::Expired),
             WithdrawalEvent::WithdrawalApproved { by } => {
                 change.status = Some(WithdrawalStatus::Approved);
                 change.decided = Some((by.0, at));
@@ -251,9 +255,11 @@ const COLUMNS: &str = "w.withdrawal_id, w.tenant_id, w.agent_id, w.amount, w.sta
     w.decided_at, w.reason, w.paid_by, w.paid_at, w.reference, w.sequence, w.position";
 
 fn read(row: &PgRow) -> Result<Withdrawal, sqlx::Error> {
-    use WithdrawalStatus::{Approved, Paid, Refused, Requested};
+    use WithdrawalStatus::{Approved, Cancelled, Expired, Paid, Refused, Requested, Suspended};
     let status: &str = row.try_get("status")?;
-    let known = [Requested, Approved, Refused, Paid].into_iter().find(|known| known.as_str() == status);
+    let known = [Requested, Approved, Refused, Paid, Suspended, Cancelled, Expired]
+        .into_iter()
+        .find(|known| known.as_str() == status);
     Ok(Withdrawal {
         withdrawal_id: WithdrawalId(row.try_get("withdrawal_id")?),
         tenant_id: TenantId(row.try_get("tenant_id")?),

@@ -206,8 +206,14 @@ async fn an_overdrawn_balance_stops_the_projection() {
     let fixture = Fixture::new().await;
     let amount = Quota::new(5).unwrap();
     let journal_id = JournalId(Uuid::from_u128(1));
-    let sent =
-        AgentQuotaEvent::QuotaSent { journal_id, kind: TransferKind::Transfer, to: agent(1), amount, note: None };
+    let sent = AgentQuotaEvent::QuotaSent {
+        journal_id,
+        kind: TransferKind::Transfer,
+        to: agent(1),
+        amount,
+        note: None,
+        at: None,
+    };
     fixture.append(vec![fact::<AgentQuota>(agent(0).0, &sent)]).await;
     let running = fixture.run(Ledger, 100);
     let status = running.status.clone();

@@ -250,7 +250,7 @@ fn world(random: &mut Random) -> (World, [Actor; 5]) {
                 export(&mut world, seller, n, at);
             }
         }
-        world.batch(seller.tenant_id, n, LicenseBatchCommand::IssueChunk { chunk: 0 }, at);
+        world.batch(seller.tenant_id, n, LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] }, at);
         for _ in 0..1_500 / BATCHES {
             random_step(&mut world, random, (n + 1) * PER_BATCH, &actors, i64::try_from(n * 9).unwrap());
         }

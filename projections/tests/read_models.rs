@@ -125,6 +125,7 @@ async fn movements_are_seen_by_both_sides_and_those_above_them() {
                 to: CHILD,
                 amount: amount(20),
                 note: note.clone(),
+                at: None,
             },
         ),
         fact::<AgentQuota>(
@@ -161,6 +162,8 @@ async fn withdrawals_follow_their_steps_within_a_run_and_across_runs() {
             agent_id,
             amount: amount(9),
             payee: Sealed("v1.k.x".to_owned()),
+            reasons: vec![],
+            expires_at: None,
         })
     };
     facts.extend([

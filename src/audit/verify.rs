@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use quotary_domain::agent_quota::AgentQuotaEvent;
+use quotary_domain::agent_quota::{AgentQuotaEvent, Commission, Destination, Origin, Return};
 use quotary_domain::license::LicenseEvent;
 use quotary_domain::license_batch::LicenseBatchEvent;
 use quotary_domain::{DecodeError, Event, RecordedEvent};
@@ -120,9 +120,15 @@ impl Verifier {
                 }
                 Ok(())
             }
-            Event::Tenant(_) | Event::Account(_) | Event::Project(_) | Event::License(_) | Event::Withdrawal(_) => {
-                Ok(())
-            }
+            Event::Tenant(_)
+            | Event::Account(_)
+            | Event::Project(_)
+            | Event::License(_)
+            | Event::Withdrawal(_)
+            | Event::Transfer(_)
+            | Event::RiskPolicy(_)
+            | Event::Reversal(_)
+            | Event::Order(_) => Ok(()),
         }
     }
 
@@ -175,7 +181,12 @@ impl Verifier {
                 let amount = i128::from(amount.minor_units());
                 balance.available -= amount;
                 left += amount;
-                *outflow(summary, *to) += amount;
+                match to {
+                    Destination::Sales { .. } => summary.sold += amount,
+                    Destination::PaidOut { .. } => summary.paid_out += amount,
+                    // Only a hold goes to an agent.
+                    Destination::Agent { .. } => return Err(broken("quota was spent on an agent".to_owned())),
+                }
             }
             AgentQuotaEvent::QuotaHeld { hold_id, amount, .. } => {
                 let amount = i128::from(amount.minor_units());
@@ -185,13 +196,53 @@ impl Verifier {
                     return Err(broken(format!("hold {hold_id} is open already")));
                 }
             }
-            AgentQuotaEvent::HoldSettled { hold_id, amount, to, .. } => {
+            AgentQuotaEvent::HoldSettled { hold_id, journal_id, amount, to } => {
                 let amount = i128::from(amount.minor_units());
                 take_hold(balance, hold_id.0, amount).map_err(broken)?;
                 left += amount;
-                *outflow(summary, *to) += amount;
+                match to {
+                    Destination::Agent { .. } => {
+                        *self.in_transit.entry((event.tenant_id.0, journal_id.0)).or_default() += amount;
+                    }
+                    Destination::Sales { .. } => summary.sold += amount,
+                    Destination::PaidOut { .. } => summary.paid_out += amount,
+                }
             }
-            AgentQuotaEvent::HoldReleased { hold_id, amount, .. } => {
+            AgentQuotaEvent::CommissionEarned(Commission { amount, .. }) => {
+                let amount = i128::from(amount.minor_units());
+                balance.available += amount;
+                left -= amount;
+                summary.sold -= amount;
+            }
+            AgentQuotaEvent::QuotaTakenBack(Return { journal_id, amount, origin, .. }) => {
+                let amount = i128::from(amount.minor_units());
+                balance.available -= amount;
+                left += amount;
+                match origin {
+                    Origin::Issuance => summary.topped_up -= amount,
+                    Origin::Agent { .. } => {
+                        *self.in_transit.entry((event.tenant_id.0, journal_id.0)).or_default() += amount;
+                    }
+                    Origin::Sales { .. } => summary.sold += amount,
+                }
+            }
+            AgentQuotaEvent::QuotaGivenBack(Return { journal_id, amount, origin, .. }) => {
+                let amount = i128::from(amount.minor_units());
+                balance.available += amount;
+                left -= amount;
+                match origin {
+                    Origin::Issuance => summary.topped_up += amount,
+                    Origin::Agent { .. } => {
+                        let rest = self.in_transit.remove(&(event.tenant_id.0, journal_id.0)).unwrap_or_default();
+                        if rest != amount {
+                            return Err(broken(format!("journal {journal_id} gives back {amount} and took {rest}")));
+                        }
+                    }
+                    Origin::Sales { .. } => summary.sold -= amount,
+                }
+            }
+            AgentQuotaEvent::HoldReleased { hold_id, amount, .. }
+            | AgentQuotaEvent::HoldExpired { hold_id, amount, .. } => {
                 let amount = i128::from(amount.minor_units());
                 take_hold(balance, hold_id.0, amount).map_err(broken)?;
                 balance.available += amount;
@@ -230,6 +281,7 @@ impl Verifier {
             LicenseBatchEvent::ChunkIssued { count, .. } => batch.announced += count,
             LicenseBatchEvent::BatchCompleted {}
             | LicenseBatchEvent::BatchStopped { .. }
+            | LicenseBatchEvent::BatchRefunded { .. }
             | LicenseBatchEvent::BatchExported { .. } => {}
         }
         if batch.announced > batch.asked {
@@ -254,13 +306,6 @@ impl Verifier {
         }
         self.summary.streams = self.streams.len() as u64;
         Ok(self.summary)
-    }
-}
-
-fn outflow(summary: &mut Summary, to: quotary_domain::agent_quota::Destination) -> &mut i128 {
-    match to {
-        quotary_domain::agent_quota::Destination::Sales { .. } => &mut summary.sold,
-        quotary_domain::agent_quota::Destination::PaidOut { .. } => &mut summary.paid_out,
     }
 }
 

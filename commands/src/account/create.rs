@@ -87,7 +87,7 @@ impl Commands {
                     if !role.holds_quota() {
                         return Err(Refusal::invalid("opening_quota", "accounts of this role don't hold quota"));
                     }
-                    pay(unit, &acting, payer, (account_id, quota), journal_id, opening_quota, None)?;
+                    pay(unit, &acting, payer, (account_id, quota), journal_id, opening_quota, None, context.now)?;
                 }
                 Ok(AccountCreated {
                     account_id,

@@ -52,7 +52,7 @@ impl Commands {
                         unit.decide(quota, AgentQuotaCommand::Release { hold_id, journal_id })?;
                     }
                 } else {
-                    unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: next.chunk })?;
+                    unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: next.chunk, commissions: vec![] })?;
                     if !next.amount.is_zero() {
                         unit.decide(quota, settle(batch_id, &request, next))?;
                     }

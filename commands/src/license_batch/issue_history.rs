@@ -56,7 +56,7 @@ impl Commands {
                     let journal_id = JournalId(batch_id.0);
                     unit.decide(quota, AgentQuotaCommand::Spend { journal_id, amount, to })?;
                 }
-                unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: 0 })?;
+                unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] })?;
                 begin_all(unit, &licenses)?;
                 Ok::<_, Refusal>(HistoryIssued { batch_id, added: true })
             })

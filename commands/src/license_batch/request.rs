@@ -54,7 +54,16 @@ impl Commands {
                 unit.decide(batch, LicenseBatchCommand::Request(request))?;
                 if !total_price.is_zero() {
                     let (hold_id, purpose) = (HoldId::of_batch(batch_id), HoldPurpose::Batch(batch_id));
-                    unit.decide(quota, AgentQuotaCommand::Hold { hold_id, amount: total_price, purpose })?;
+                    unit.decide(
+                        quota,
+                        AgentQuotaCommand::Hold {
+                            hold_id,
+                            amount: total_price,
+                            purpose,
+                            at: context.now,
+                            expires_at: None,
+                        },
+                    )?;
                 }
                 let (batch, sequence) = (unit.get(batch).clone(), unit.sequence(batch));
                 Ok::<_, Refusal>(BatchAfter { batch_id, batch, sequence })

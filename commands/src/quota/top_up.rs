@@ -1,5 +1,6 @@
 //! Gives quota to an agent: a super admin's comes from the tenant, an agent admin pays with its own (row Q1).
 
+use chrono::{DateTime, Utc};
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, TransferKind};
 use quotary_domain::{AccountId, JournalId, Quota, Role};
@@ -56,7 +57,7 @@ impl Commands {
                     acting.check_manages(unit, agent_id, agent)?;
                 }
                 check_receiver(unit, agent)?;
-                pay(unit, &acting, payer, (agent_id, quota), id, amount, note.as_deref())?;
+                pay(unit, &acting, payer, (agent_id, quota), id, amount, note.as_deref(), context.now)?;
                 let paid_by = (!by_tenant).then_some(acting.actor.account_id);
                 Ok(ToppedUp { id, agent_id, paid_by, amount, note: note.clone() })
             })
@@ -65,6 +66,7 @@ impl Commands {
 }
 
 /// Moves a top-up: from the tenant if a super admin gives it, from the actor's own quota otherwise.
+#[expect(clippy::too_many_arguments, reason = "each is a part of one movement")]
 pub(crate) fn pay(
     unit: &mut Unit,
     acting: &Acting,
@@ -73,6 +75,7 @@ pub(crate) fn pay(
     journal_id: JournalId,
     amount: Quota,
     note: Option<&str>,
+    at: DateTime<Utc>,
 ) -> Result<(), Refusal> {
     let note = note.map(str::to_owned);
     if acting.actor.role == Role::SuperAdmin {
@@ -80,10 +83,11 @@ pub(crate) fn pay(
         return Ok(());
     }
     let from = acting.actor.account_id;
-    move_quota(unit, (from, payer), (agent_id, quota), journal_id, TransferKind::TopUp, amount, note)
+    move_quota(unit, (from, payer), (agent_id, quota), journal_id, TransferKind::TopUp, amount, note, at)
 }
 
 /// Moves quota between two agents: both halves in one step.
+#[expect(clippy::too_many_arguments, reason = "each is a part of one movement")]
 pub(crate) fn move_quota(
     unit: &mut Unit,
     (from, sender): (AccountId, Handle<AgentQuota>),
@@ -92,8 +96,9 @@ pub(crate) fn move_quota(
     kind: TransferKind,
     amount: Quota,
     note: Option<String>,
+    at: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    unit.decide(sender, AgentQuotaCommand::Send { journal_id, kind, to, amount, note: note.clone() })?;
+    unit.decide(sender, AgentQuotaCommand::Send { journal_id, kind, to, amount, note: note.clone(), at })?;
     unit.decide(receiver, AgentQuotaCommand::Receive { journal_id, kind, from, amount, note })?;
     Ok(())
 }

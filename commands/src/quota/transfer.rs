@@ -74,8 +74,9 @@ impl Commands {
             .execute(context, &plan, |unit| {
                 acting.check_holds_quota(unit)?;
                 check_receiver(unit, account)?;
-                move_quota(unit, (from, sender), (to, receiver), id, TransferKind::Transfer, amount, note.clone())?;
-                Ok(Transferred { id, from, to, amount, note: note.clone() })
+                let (kind, note) = (TransferKind::Transfer, note.clone());
+                move_quota(unit, (from, sender), (to, receiver), id, kind, amount, note.clone(), context.now)?;
+                Ok(Transferred { id, from, to, amount, note })
             })
             .await
     }

@@ -46,10 +46,14 @@ impl Commands {
         self.log
             .execute(context, &plan, |unit| {
                 acting.check_holds_quota(unit)?;
-                let request = WithdrawalRequest { agent_id, amount, payee: payee.clone() };
+                let request =
+                    WithdrawalRequest { agent_id, amount, payee: payee.clone(), reasons: vec![], expires_at: None };
                 unit.decide(withdrawal, WithdrawalCommand::Request(request))?;
                 let (hold_id, purpose) = (HoldId::of_withdrawal(withdrawal_id), HoldPurpose::Withdrawal(withdrawal_id));
-                unit.decide(quota, AgentQuotaCommand::Hold { hold_id, amount, purpose })?;
+                unit.decide(
+                    quota,
+                    AgentQuotaCommand::Hold { hold_id, amount, purpose, at: context.now, expires_at: None },
+                )?;
                 let (withdrawal, sequence) = (unit.get(withdrawal).clone(), unit.sequence(withdrawal));
                 Ok::<_, Refusal>(WithdrawalAfter { withdrawal_id, withdrawal, sequence })
             })

@@ -178,7 +178,10 @@ async fn chunks_of_a_price_that_does_not_divide_settle_the_whole_hold() {
     let held = |unit: &mut quotary_commands::Unit| {
         unit.decide(batch, LicenseBatchCommand::Request(request.clone()))?;
         let (amount, purpose) = (quota(9_999), HoldPurpose::Batch(batch_id));
-        unit.decide(purse, AgentQuotaCommand::Hold { hold_id, amount, purpose })?;
+        unit.decide(
+            purse,
+            AgentQuotaCommand::Hold { hold_id, amount, purpose, at: quotary_commands::clock::now(), expires_at: None },
+        )?;
         Ok::<_, Refusal>(())
     };
     house.here.log().execute(&by_itself(house.boss), &plan, held).await.unwrap();

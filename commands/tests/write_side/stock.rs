@@ -78,6 +78,8 @@ async fn exercise(
         hold_id: quotary_domain::HoldId(clock::new_id()),
         amount: quota(1_000_000),
         purpose: quotary_domain::agent_quota::HoldPurpose::Batch(quotary_domain::BatchId(clock::new_id())),
+        at: clock::now(),
+        expires_at: None,
     };
     let refused = framework.execute(&id, spent).await;
     assert!(matches!(refused, Err(AggregateError::UserError(AgentQuotaError::Insufficient { .. }))), "{refused:?}");

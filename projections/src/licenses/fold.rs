@@ -157,6 +157,8 @@ impl LicenseRows {
             LicenseBatchEvent::ChunkIssued { count, .. } => batch.issued += count,
             LicenseBatchEvent::BatchCompleted {} => batch.end("completed", recorded),
             LicenseBatchEvent::BatchStopped { .. } => batch.end("stopped", recorded),
+            // Its licences are disabled one by one, and each says so itself.
+            LicenseBatchEvent::BatchRefunded { .. } => {}
             LicenseBatchEvent::BatchExported { count, .. } => {
                 batch.exports += 1;
                 batch.exported = batch.exported.max(*count);

@@ -48,12 +48,13 @@ impl History {
         let fresh = self.id();
         let project_id = ProjectId(Uuid::from_u128(0xb000 + u128::from(dice.below(3))));
         let sales = Destination::Sales { project_id, batch_id: BatchId(fresh) };
-        let hold = self.agents.get(&one).and_then(|quota| quota.holds.iter().next().map(|(id, left)| (*id, *left)));
+        let hold = self.agents.get(&one).and_then(|quota| quota.holds.iter().next().map(|(id, hold)| (*id, hold.left)));
         let command = match dice.below(7) {
             0 => AgentQuotaCommand::TopUp { journal_id, amount, note: Some("päivää \u{0}\t\"".to_owned()) },
             1 | 2 => {
                 let kind = if dice.below(2) == 0 { TransferKind::Transfer } else { TransferKind::TopUp };
-                let send = AgentQuotaCommand::Send { journal_id, kind, to: other, amount, note: None };
+                let at = chrono::DateTime::UNIX_EPOCH;
+                let send = AgentQuotaCommand::Send { journal_id, kind, to: other, amount, note: None, at };
                 let receive = AgentQuotaCommand::Receive { journal_id, kind, from: one, amount, note: None };
                 if one != other
                     && let (Some(sent), Some(received)) = (self.decide(one, send), self.decide(other, receive))
@@ -70,7 +71,8 @@ impl History {
                 } else {
                     HoldPurpose::Withdrawal(WithdrawalId(fresh))
                 };
-                AgentQuotaCommand::Hold { hold_id: HoldId(fresh), amount, purpose }
+                let (at, expires_at) = (chrono::DateTime::UNIX_EPOCH, None);
+                AgentQuotaCommand::Hold { hold_id: HoldId(fresh), amount, purpose, at, expires_at }
             }
             5 => match hold {
                 Some((hold_id, left)) => {
