@@ -3,3 +3,8 @@
 //!
 //! What always holds: nothing here reads a database, a network or a clock, and nothing is shared with the write side or
 //! the read side: event shapes and rules are written down here a second time, so that a mistake there is found here.
+
+pub mod bill;
+pub mod external;
+pub mod item;
+pub mod matching;
