@@ -15,6 +15,7 @@ pub mod license_cache;
 pub mod load;
 pub mod memory;
 pub mod read_side;
+pub mod reconcile_external;
 pub mod report;
 pub mod scene;
 pub mod transfers;
@@ -70,6 +71,9 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     }
     if wanted(&["import_cdnow"]) {
         import::measure(servers, report, options.orders.as_deref()).await?;
+    }
+    if wanted(&["reconcile_external_100k"]) {
+        reconcile_external::measure(report)?;
     }
     Ok(())
 }

@@ -88,6 +88,9 @@ enum Command {
     /// Checks that share nothing with what they check.
     #[command(subcommand)]
     Audit(cli::audit::Audit),
+    /// Records of the same payments, compared.
+    #[command(subcommand)]
+    Reconcile(cli::reconcile::Reconcile),
     /// Read models.
     #[command(subcommand)]
     Projection(cli::projection::Projection),
@@ -151,6 +154,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Import(command) => command.run(&settings.load()?).await?,
         Command::Log(command) => command.run(|| settings.load()).await?,
         Command::Audit(command) => command.run(&settings.load()?).await?,
+        Command::Reconcile(command) => command.run()?,
         Command::Projection(command) => command.run(&settings.load()?).await?,
         Command::Sign(command) => command.run()?,
         Command::Bench(command) => command.run().await?,

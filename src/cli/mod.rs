@@ -13,6 +13,7 @@ pub mod generate;
 pub mod import;
 pub mod log;
 pub mod projection;
+pub mod reconcile;
 pub mod sign;
 pub mod tenant;
 
