@@ -8,17 +8,17 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-const BILL: &str = "id,order_id,reference,kind,amount,currency,state,time
-P1,A1,,sale,10.00,EUR,completed,2026-07-01T10:00:00+02:00
-P2,A2,,sale,20.00,EUR,completed,2026-07-01T11:00:00+02:00
-P3,A3,,sale,30.00,EUR,completed,2026-07-01T12:00:00+02:00
-P4,A1,,refund,2.50,EUR,completed,2026-07-01T13:00:00+02:00
+const BILL: &str = "id,payment_id,order_id,reference,kind,amount,currency,state,time
+P1,,A1,,sale,10.00,EUR,completed,2026-07-01T10:00:00+02:00
+P2,,A2,,sale,20.00,EUR,completed,2026-07-01T11:00:00+02:00
+P3,,A3,,sale,30.00,EUR,completed,2026-07-01T12:00:00+02:00
+P4,P1,A1,,refund,2.50,EUR,completed,2026-07-01T13:00:00+02:00
 ";
-const ORDERS: &str = "id,provider_id,reference,kind,amount_minor,currency,state,time
-A1,P1,,sale,1000,EUR,completed,2026-07-01T08:00:00+00:00
-A2,P2,,sale,2001,EUR,completed,2026-07-01T09:00:00+00:00
-A4,P9,,sale,4000,EUR,completed,2026-07-01T09:30:00+00:00
-A1,,,refund,250,EUR,completed,2026-07-01T11:00:00+00:00
+const ORDERS: &str = "id,provider_id,payment_id,reference,kind,amount_minor,currency,state,time
+A1,P1,,,sale,1000,EUR,completed,2026-07-01T08:00:00+00:00
+A2,P2,,,sale,2001,EUR,completed,2026-07-01T09:00:00+00:00
+A4,P9,,,sale,4000,EUR,completed,2026-07-01T09:30:00+00:00
+A1,,P1,,refund,250,EUR,completed,2026-07-01T11:00:00+00:00
 ";
 
 fn reconcile(folder: &Path, bill: &str, orders: &str, more: &[&str]) -> Output {

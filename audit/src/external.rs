@@ -48,14 +48,15 @@ impl Orders {
         items.sort_unstable();
         let mut digest = Sha256::new();
         for item in &items {
-            let Item { kind, id, at, place, other_id, group, amount, currency, state, fee: _ } = item;
+            let Item { kind, id, at, place, other_id, payment, group, amount, currency, state, fee: _ } = item;
             let text = |text: &Option<String>| text.as_deref().map(|text| format!("{}:{text}", text.len()));
             let line = format!(
-                "{place} {} {}:{id} {} {:?} {:?} {amount} {currency} {}\n",
+                "{place} {} {}:{id} {} {:?} {:?} {:?} {amount} {currency} {}\n",
                 kind.as_str(),
                 id.len(),
                 at.timestamp_micros(),
                 text(other_id),
+                text(payment),
                 text(group),
                 state.as_str(),
             );

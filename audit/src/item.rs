@@ -120,6 +120,8 @@ pub struct Item {
     pub place: u64,
     /// The other side's number of it, as this side recorded it.
     pub other_id: Option<String>,
+    /// The provider's number of the payment that a refund is of.
+    pub payment: Option<String>,
     /// A reference that binds several: a payout, a settlement, a combined payment.
     pub group: Option<String>,
     /// In minor units, never negative.

@@ -5,7 +5,7 @@
 //! ambiguous is never confirmed.
 //!
 //! How it goes, each step with what the one before left over: one number several times on one side; groups by a shared
-//! reference whose sums agree; pairs and groups by exact number; groups whose sums differ; pairs by amount and time, only
+//! reference whose sums agree; pairs and groups by exact number; refunds of one payment; groups whose sums differ; pairs by amount and time, only
 //! where there is exactly one possibility on both sides.
 
 mod component;
@@ -107,6 +107,7 @@ pub fn reconcile(lines: Vec<Item>, orders: Vec<Item>, options: &Options) -> Resu
     repeats::set_apart(&mut sides);
     groups::agreeing(&mut sides, options.tolerance);
     keys::pair(&mut sides, options.tolerance);
+    groups::of_one_payment(&mut sides, options.tolerance);
     groups::differing(&mut sides, options.tolerance);
     for (number, rule) in (1..).zip(&options.rules) {
         near::pair(&mut sides, *rule, number);

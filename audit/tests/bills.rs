@@ -29,13 +29,13 @@ const WECHAT: &str = "\u{feff}交易时间,公众账号ID,商户号,特约商户
 `2,`60.00,`50.00,`0.00,`0.05400,`60.00,`50.00
 ";
 
-const STRIPE: &str = "balance_transaction_id,created_utc,available_on_utc,currency,gross,fee,net,reporting_category,source_id,description,payment_metadata[order_id]
-txn_1,2026-03-01 00:00:10,2026-03-03 00:00:00,usd,19.99,0.88,19.11,charge,ch_1,\"Licence, yearly\",A-1
+const STRIPE: &str = "balance_transaction_id,created_utc,available_on_utc,currency,gross,fee,net,reporting_category,source_id,description,charge_id,payment_metadata[order_id]
+txn_1,2026-03-01 00:00:10,2026-03-03 00:00:00,usd,19.99,0.88,19.11,charge,ch_1,\"Licence, yearly\",ch_1,A-1
 txn_2,2026-03-01 01:00:00,2026-03-03 00:00:00,jpy,1500,54,1446,charge,ch_2,\"says \"\"hi\"\"
-in two lines\",A-2
-txn_3,2026-03-02 00:00:00,2026-03-03 00:00:00,usd,-5.00,0.00,-5.00,refund,re_1,,A-1
+in two lines\",ch_2,A-2
+txn_3,2026-03-02 00:00:00,2026-03-03 00:00:00,usd,-5.00,0.00,-5.00,refund,re_1,,ch_1,A-1
 
-txn_4,2026-03-02 00:00:00,2026-03-03 00:00:00,usd,-14.11,0.00,-14.11,payout,po_1,STRIPE PAYOUT,
+txn_4,2026-03-02 00:00:00,2026-03-03 00:00:00,usd,-14.11,0.00,-14.11,payout,po_1,STRIPE PAYOUT,,
 ";
 
 fn mapping(name: &str) -> Mapping {
@@ -104,7 +104,7 @@ fn a_stripe_report_sets_payouts_aside_and_knows_currencies_without_decimals() {
         [
             "2 Sale ch_1 A-1 1999 USD Completed 2026-03-01T00:00:10Z",
             "3 Sale ch_2 A-2 1500 JPY Completed 2026-03-01T01:00:00Z",
-            "5 Refund re_1 A-1 500 USD Completed 2026-03-02T00:00:00Z",
+            "5 Refund ch_1/re_1 A-1 500 USD Completed 2026-03-02T00:00:00Z",
         ]
     );
     let accounting = Accounting { lines: 7, head: 0, columns: 1, rows: 4, aside: 1, foot: 0, blank: 1 };
@@ -114,9 +114,9 @@ fn a_stripe_report_sets_payouts_aside_and_knows_currencies_without_decimals() {
 
 #[test]
 fn our_own_orders_are_read_in_minor_units() {
-    let text = "id,provider_id,reference,kind,amount_minor,currency,state,time\n\
-                A-1,,,sale,1999,usd,pending,2026-03-01T08:00:00+08:00\n\
-                A-1,re_1,P7,refund,500,usd,completed,2026-03-02T00:00:00+00:00\n";
+    let text = "id,provider_id,payment_id,reference,kind,amount_minor,currency,state,time\n\
+                A-1,,,,sale,1999,usd,pending,2026-03-01T08:00:00+08:00\n\
+                A-1,re_1,ch_1,P7,refund,500,usd,completed,2026-03-02T00:00:00+00:00\n";
     let bill = read(&mapping("orders"), text.as_bytes()).unwrap();
     assert_eq!(
         all(&bill),

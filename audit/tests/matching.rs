@@ -23,6 +23,7 @@ fn item(n: usize, id: &str, other: Option<&str>, amount: i64) -> Item {
         at: start() + TimeDelta::minutes(i64::try_from(n).unwrap()),
         place: n as u64,
         other_id: other.map(str::to_owned),
+        payment: None,
         group: None,
         amount,
         currency: Currency::parse("CNY").unwrap(),
@@ -37,6 +38,33 @@ fn start() -> DateTime<Utc> {
 
 fn in_group(item: Item, group: &str) -> Item {
     Item { group: Some(group.to_owned()), ..item }
+}
+
+#[test]
+fn refunds_without_a_number_are_matched_by_the_payment_that_they_are_of() {
+    let refund = |item: Item, payment: &str| Item { kind: Kind::Refund, payment: Some(payment.to_owned()), ..item };
+    expect(
+        &[
+            refund(item(1, "P1/R1", Some("ours"), 30), "P1"),
+            refund(item(2, "P1/R2", None, 20), "P1"),
+            refund(item(3, "P3/R3", None, 5), "P3"),
+            refund(item(4, "P3/R4", None, 6), "P3"),
+        ],
+        &[
+            refund(item(1, "A1/1", None, 50), "P1"),
+            refund(item(3, "A3/1", Some("P3/R4"), 6), "P3"),
+            refund(item(4, "A3/2", None, 7), "P3"),
+        ],
+        &[
+            ("line P1/R1", Class::Matched, Some(Reason::SumsAgree)),
+            ("line P1/R2", Class::Matched, Some(Reason::SumsAgree)),
+            ("order A1/1", Class::Matched, Some(Reason::SumsAgree)),
+            ("line P3/R4", Class::Matched, None),
+            ("order A3/1", Class::Matched, None),
+            ("line P3/R3", Class::DifferentAmount, None),
+            ("order A3/2", Class::DifferentAmount, None),
+        ],
+    );
 }
 
 fn options() -> Options {

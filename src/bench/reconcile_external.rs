@@ -75,7 +75,7 @@ impl Generated {
     /// Never: writing to a string can't fail.
     pub fn new(orders: u64) -> Result<Self, std::fmt::Error> {
         let mut world = Self::default();
-        world.orders.push_str("id,provider_id,reference,kind,amount_minor,currency,state,time\n");
+        world.orders.push_str("id,provider_id,payment_id,reference,kind,amount_minor,currency,state,time\n");
         let mut n = 0;
         while world.order_count < orders {
             let fen = 100 + i64::try_from(n * 7_919 % 1_000_003).unwrap_or_default();
@@ -185,7 +185,7 @@ impl Generated {
     fn order(&mut self, n: u64, id: &str, provider: &str, fen: i64, state: &str, kind: &str) -> std::fmt::Result {
         self.order_count += 1;
         let at = (local(n) - TimeDelta::seconds(20)).to_rfc3339();
-        writeln!(self.orders, "{id},{provider},,{kind},{fen},CNY,{state},{at}")
+        writeln!(self.orders, "{id},{provider},,,{kind},{fen},CNY,{state},{at}")
     }
 
     /// The bill's bytes in GBK, and our orders'.

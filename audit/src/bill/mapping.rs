@@ -89,6 +89,7 @@ pub(super) struct ItemRule {
     pub kind: Kind,
     pub id: Vec<String>,
     pub other_id: Vec<String>,
+    pub payment: Option<String>,
     pub group: Option<String>,
     pub amount: AmountRule,
     pub currency: Source<Currency>,
@@ -184,6 +185,7 @@ struct RowOfFile {
     id: Vec<String>,
     #[serde(default)]
     other_id: Vec<String>,
+    payment: Option<String>,
     group: Option<String>,
     amount: AmountRule,
     currency: ValueOfFile,
@@ -308,6 +310,7 @@ impl RowOfFile {
             state: self.state.source(&at("state"), state)?,
             id: self.id,
             other_id: self.other_id,
+            payment: self.payment,
             group: self.group,
             amount: self.amount,
             time_column: self.time.column,
@@ -359,7 +362,8 @@ impl Rule {
         needed.extend(self.when.iter().map(|(column, _)| column.clone()));
         match &self.makes {
             Makes::Item(item) => {
-                needed.extend(item.id.iter().chain(&item.other_id).chain(&item.group).chain(&item.fee).cloned());
+                needed.extend(item.id.iter().chain(&item.other_id).chain(&item.payment).cloned());
+                needed.extend(item.group.iter().chain(&item.fee).cloned());
                 needed.extend([item.amount.column.clone(), item.time_column.clone()]);
                 needed.extend(item.currency.column().chain(item.state.column()));
             }

@@ -77,6 +77,8 @@ impl Class {
 pub enum Basis {
     /// One side has the other's number.
     Number,
+    /// The payment that both are a refund of.
+    Payment,
     /// A shared reference.
     Reference,
     /// Amount and time, by the rule of this number, from 1.

@@ -42,6 +42,7 @@ fn runs(items: &[Item]) -> Vec<std::ops::Range<usize>> {
 }
 
 fn same_content(left: &Item, right: &Item) -> bool {
-    let content = |item: &Item| (item.other_id.clone(), item.group.clone(), item.amount, item.currency, item.state);
-    content(left) == content(right)
+    let numbers = |item: &Item| (item.other_id.clone(), item.payment.clone(), item.group.clone());
+    let content = |item: &Item| (item.amount, item.currency, item.state);
+    numbers(left) == numbers(right) && content(left) == content(right)
 }

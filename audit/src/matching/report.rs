@@ -49,7 +49,7 @@ pub struct Report<'r> {
 }
 
 /// The columns of the CSV.
-pub const COLUMNS: [&str; 15] = [
+pub const COLUMNS: [&str; 16] = [
     "class",
     "key",
     "basis",
@@ -59,6 +59,7 @@ pub const COLUMNS: [&str; 15] = [
     "place",
     "id",
     "other_id",
+    "payment",
     "reference",
     "kind",
     "amount",
@@ -151,7 +152,7 @@ impl Report<'_> {
     }
 
     /// A row for every line and every order, in the order of the findings; the cells are those of [`COLUMNS`].
-    pub fn rows(&self) -> impl Iterator<Item = [String; 15]> {
+    pub fn rows(&self) -> impl Iterator<Item = [String; 16]> {
         let Self { matching, .. } = *self;
         matching.findings.iter().flat_map(move |finding| {
             let lines = finding.lines.iter().map(|place| ("line", &matching.lines[*place]));
@@ -161,7 +162,7 @@ impl Report<'_> {
     }
 }
 
-fn cells(finding: &Finding, side: &str, item: &Item) -> [String; 15] {
+fn cells(finding: &Finding, side: &str, item: &Item) -> [String; 16] {
     [
         finding.class.as_str().into(),
         finding.key.clone(),
@@ -172,6 +173,7 @@ fn cells(finding: &Finding, side: &str, item: &Item) -> [String; 15] {
         item.place.to_string(),
         item.id.clone(),
         item.other_id.clone().unwrap_or_default(),
+        item.payment.clone().unwrap_or_default(),
         item.group.clone().unwrap_or_default(),
         item.kind.as_str().into(),
         item.amount.to_string(),
