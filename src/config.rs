@@ -10,9 +10,17 @@
 //! | `stream_prefix` | `QUOTARY_STREAM_PREFIX` | prefix of NATS names, for several installations on one server |
 //! | `connections` | `QUOTARY_CONNECTIONS` | connections to PostgreSQL of one process, 24 by default |
 //! | `cached_aggregates` | `QUOTARY_CACHED_AGGREGATES` | aggregates of a type kept in memory, 200,000 by default |
+//! | `append_within_ms` | `QUOTARY_APPEND_WITHIN_MS` | how long an append is tried before it is answered with 503, 15,000 by default |
+//! | `request_within_ms` | `QUOTARY_REQUEST_WITHIN_MS` | how long a request may take, 30,000 by default |
+//! | `connection_within_ms` | `QUOTARY_CONNECTION_WITHIN_MS` | how long a connection of the pool is waited for, 10,000 by default |
+//! | `read_within_ms` | `QUOTARY_READ_WITHIN_MS` | how long the log may take to give a run of events, 30,000 by default |
+//! | `publish_within_ms` | `QUOTARY_PUBLISH_WITHIN_MS` | how long JetStream may take to confirm, 5,000 by default |
+//! | `silent_at_most_ms` | `QUOTARY_SILENT_AT_MOST_MS` | how long a frozen process keeps a job or a transaction, 15,000 by default |
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
@@ -56,6 +64,39 @@ pub struct Config {
     pub connections: u32,
     /// Aggregates of a type kept in memory.
     pub cached_aggregates: u64,
+    /// How long an append is tried when the database can't be reached.
+    pub append_within_ms: Milliseconds,
+    /// How long a request may take.
+    pub request_within_ms: Milliseconds,
+    /// How long a connection of the pool is waited for.
+    pub connection_within_ms: Milliseconds,
+    /// How long the log may take to give a run of events.
+    pub read_within_ms: Milliseconds,
+    /// How long `JetStream` may take to confirm a message.
+    pub publish_within_ms: Milliseconds,
+    /// How long a process that is frozen or cut off keeps a job of one process at a time, or a transaction of a read model.
+    pub silent_at_most_ms: Milliseconds,
+}
+
+/// A bound in whole milliseconds, more than zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Milliseconds(NonZeroU32);
+
+impl Milliseconds {
+    /// So many seconds.
+    const fn of_seconds(seconds: u32) -> Self {
+        match NonZeroU32::new(seconds * 1_000) {
+            Some(milliseconds) => Self(milliseconds),
+            None => Self(NonZeroU32::MIN),
+        }
+    }
+}
+
+impl From<Milliseconds> for Duration {
+    fn from(bound: Milliseconds) -> Self {
+        Self::from_millis(bound.0.get().into())
+    }
 }
 
 /// A text that is never shown and wiped when dropped.
@@ -96,6 +137,12 @@ impl Default for Config {
             stream_prefix: None,
             connections: 24,
             cached_aggregates: 200_000,
+            append_within_ms: Milliseconds::of_seconds(15),
+            request_within_ms: Milliseconds::of_seconds(30),
+            connection_within_ms: Milliseconds::of_seconds(10),
+            read_within_ms: Milliseconds::of_seconds(30),
+            publish_within_ms: Milliseconds::of_seconds(5),
+            silent_at_most_ms: Milliseconds::of_seconds(15),
         }
     }
 }
@@ -142,6 +189,12 @@ impl Config {
                 "stream_prefix",
                 "connections",
                 "cached_aggregates",
+                "append_within_ms",
+                "request_within_ms",
+                "connection_within_ms",
+                "read_within_ms",
+                "publish_within_ms",
+                "silent_at_most_ms",
             ])
             .map(|key| match key.as_str() {
                 "jwt_keys" | "JWT_KEYS" => "token_keys".into(),
@@ -208,7 +261,9 @@ mod tests {
         std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\nconnections = 3\n").unwrap();
         let config = Config::load(Some(file.path()), &serde_json::json!({"listen": "127.0.0.1:2"})).unwrap();
         assert_eq!((config.listen.port(), config.connections), (2, 3));
-        std::fs::write(file.path(), "lisen = \"127.0.0.1:1\"\n").unwrap();
-        assert!(Config::load(Some(file.path()), &serde_json::json!({})).is_err());
+        for wrong in ["lisen = \"127.0.0.1:1\"\n", "append_within_ms = 0\n"] {
+            std::fs::write(file.path(), wrong).unwrap();
+            assert!(Config::load(Some(file.path()), &serde_json::json!({})).is_err(), "{wrong}");
+        }
     }
 }

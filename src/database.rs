@@ -9,6 +9,9 @@ use sqlx::{Executor as _, PgPool};
 /// The migrations, as they stand in `schema/migrations`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("schema/migrations");
 
+/// How long a connection is waited for unless the configuration says otherwise.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
+
 /// Why the database can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -33,7 +36,15 @@ pub async fn owner_pool(url: &str, connections: u32) -> Result<PgPool, DatabaseE
 /// # Errors
 /// [`DatabaseError::Connect`] if the server can't be reached.
 pub async fn service_pool(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
-    let with_role = options(connections).after_connect(|connection, _| {
+    service_pool_within(url, connections, CONNECTION_WITHIN).await
+}
+
+/// [`service_pool`] with a bound of its own for how long a connection is waited for.
+///
+/// # Errors
+/// As [`service_pool`].
+pub async fn service_pool_within(url: &str, connections: u32, within: Duration) -> Result<PgPool, DatabaseError> {
+    let with_role = options(connections).acquire_timeout(within).after_connect(|connection, _| {
         Box::pin(async move {
             // Acknowledged is durable, whatever the server's or the login's default is.
             connection.execute("set role quotary_service; set synchronous_commit = on").await.map(|_| ())
@@ -51,5 +62,5 @@ pub async fn migrate(owner: &PgPool) -> Result<(), DatabaseError> {
 }
 
 fn options(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10))
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(CONNECTION_WITHIN)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use quotary_api::tokens::{TokenKeys, TokenKeysError};
 use quotary_api::{AppState, Parts};
-use quotary_commands::{Commands, EventLog, Limits, Vault, VaultError};
+use quotary_commands::{Commands, EventLog, Limits, Vault, VaultError, fault_point};
 use quotary_projections::accounts::Accounts;
 use quotary_projections::audit::Audit;
 use quotary_projections::bus::connect::{ConnectError, connect};
@@ -22,9 +22,10 @@ use quotary_projections::license_stats::LicenseStatistics;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::movements::Movements;
 use quotary_projections::projects::Projects;
-use quotary_projections::runner::{Health, RunnerError, Runners};
+use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::withdrawals::Withdrawals;
+use quotary_workers::leader::LeaderOptions;
 use quotary_workers::relay::{self, RelayError, RelayOptions, RelayStatus};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -130,10 +131,10 @@ impl Service {
         let owner = database::owner_pool(&url, 2).await?;
         database::migrate(&owner).await?;
         owner.close().await;
-        let pool = database::service_pool(&url, config.connections).await?;
+        let pool = database::service_pool_within(&url, config.connections, config.connection_within_ms.into()).await?;
         ensure_read_models(&pool).await?;
         let vault = Vault::from_base64(&config.master_key()?)?;
-        let (log, committer) = EventLog::start(pool.clone(), vault, Limits::default(), config.cached_aggregates);
+        let (log, committer) = EventLog::start(pool.clone(), vault, limits(config), config.cached_aggregates);
         let commands = Commands::new(log);
         let names = match &config.stream_prefix {
             Some(prefix) => Names::with_prefix(prefix)?,
@@ -144,7 +145,8 @@ impl Service {
             None => None,
         };
         let cancel = CancellationToken::new();
-        let events = Arc::new(EventSource::new(pool.clone(), nats.clone(), names.clone(), cancel.clone()));
+        let events = EventSource::new(pool.clone(), nats.clone(), names.clone(), cancel.clone());
+        let events = Arc::new(events.read_within(config.read_within_ms.into()));
         let common = Common {
             commands: commands.clone(),
             pool: pool.clone(),
@@ -156,7 +158,7 @@ impl Service {
             cancel: cancel.clone(),
         };
         let mut parts = JoinSet::new();
-        let runners = if halves == Halves::Api { vec![] } else { common.start_workers(&mut parts) };
+        let runners = if halves == Halves::Api { vec![] } else { common.start_workers(config, &mut parts) };
         let address = common.start_api(config, halves, &mut parts, runners).await?;
         Ok(Self { address, commands, pool, cancel, parts, committer })
     }
@@ -185,14 +187,29 @@ impl Service {
     }
 }
 
+fn limits(config: &Config) -> Limits {
+    Limits { unreachable: config.append_within_ms.into(), ..Limits::default() }
+}
+
 fn settled(ended: Result<Result<(), ServiceError>, tokio::task::JoinError>) -> Result<(), ServiceError> {
     ended.unwrap_or(Err(ServiceError::Ended("a part that panicked")))
 }
 
 impl Common {
-    fn start_workers(&self, parts: &mut JoinSet<Result<(), ServiceError>>) -> Vec<RunnerStatus> {
+    fn start_workers(&self, config: &Config, parts: &mut JoinSet<Result<(), ServiceError>>) -> Vec<RunnerStatus> {
+        let options = RunnerOptions {
+            silent_at_most: config.silent_at_most_ms.into(),
+            before_commit: fault_point::before_commit(),
+            ..RunnerOptions::default()
+        };
+        let leader = LeaderOptions {
+            answer_within: Duration::from(config.silent_at_most_ms) / 3,
+            silent_at_most: config.silent_at_most_ms.into(),
+            ..LeaderOptions::default()
+        };
         let runners =
             Runners::new(self.pool.clone(), self.events.clone(), self.checkpoints.clone(), self.cancel.clone())
+                .with_options(options)
                 .spawn(Accounts)
                 .spawn(Ledger)
                 .spawn(Movements)
@@ -207,13 +224,16 @@ impl Common {
         let (commands, pool) = (self.commands.clone(), self.pool.clone());
         let (checkpoints, cancel) = (self.checkpoints.clone(), self.cancel.clone());
         parts.spawn(async move {
-            quotary_workers::issue_batches::run(commands, pool, checkpoints, cancel).await;
+            quotary_workers::issue_batches::run(commands, pool, checkpoints, leader, cancel).await;
             Ok(())
         });
         if let Some(nats) = self.nats.clone() {
             let options = RelayOptions {
                 log_head: Some(self.commands.log().head()),
                 status: self.relay_status.clone(),
+                ack_within: config.publish_within_ms.into(),
+                read_within: config.read_within_ms.into(),
+                leader,
                 ..RelayOptions::default()
             };
             let relay = relay::run(self.pool.clone(), nats, self.names.clone(), options, self.cancel.clone());
@@ -239,7 +259,7 @@ impl Common {
             token_keys: TokenKeys::from_json(&config.token_keys()?)?,
             nonces: quotary_api::state::DEFAULT_NONCES,
             migration: database::MIGRATIONS.iter().map(|migration| migration.version).max(),
-            request_timeout: Duration::from_secs(30),
+            request_timeout: config.request_within_ms.into(),
         });
         self.add_figures(&state, runners);
         let feed = quotary_api::feed::run(self.events.feed(loaded.position), loaded, self.pool.clone());

@@ -2,11 +2,17 @@
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use uuid::Uuid;
+#[cfg(debug_assertions)]
+use uuid::{NoContext, Timestamp};
 
 /// Now, to the microsecond that PostgreSQL keeps.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn now() -> DateTime<Utc> {
+    #[cfg(debug_assertions)]
+    if let Some(error) = crate::fault_point::clock_error() {
+        return (Utc::now() + error).trunc_subsecs(6);
+    }
     Utc::now().trunc_subsecs(6)
 }
 
@@ -14,5 +20,11 @@ pub fn now() -> DateTime<Utc> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the source of ids")]
 pub fn new_id() -> Uuid {
+    #[cfg(debug_assertions)]
+    if let Some(error) = crate::fault_point::clock_error() {
+        let wrong = Utc::now() + error;
+        let seconds = u64::try_from(wrong.timestamp()).unwrap_or_default();
+        return Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, wrong.timestamp_subsec_nanos()));
+    }
     Uuid::now_v7()
 }

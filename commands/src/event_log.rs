@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::cache::{Caches, Stored};
 use crate::context::{Context, Idempotency};
+use crate::fault_point;
 use crate::log::append::{AppendError, NewReceipt};
 use crate::log::committer::{Committer, Limits, outcome};
 use crate::log::stream::{LoadError, load};
@@ -166,6 +167,7 @@ impl EventLog {
             };
             match outcome(ticket).await {
                 Ok(appended) => {
+                    fault_point::reach(fault_point::BEFORE_ACKNOWLEDGEMENT).await;
                     for step in after {
                         step(self);
                     }

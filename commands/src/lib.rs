@@ -8,6 +8,7 @@ pub mod cache;
 pub mod clock;
 pub mod context;
 pub mod event_log;
+pub mod fault_point;
 pub mod license;
 pub mod license_batch;
 pub mod license_key;

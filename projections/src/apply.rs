@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
+use crate::runner::RunnerOptions;
 use crate::source::{OpenEvents, RunSource};
 
 /// After how many events a fold lets others have the thread.
@@ -145,16 +146,20 @@ pub(crate) async fn write<P: Projection>(
     projection: &P,
     into: &Generation,
     run: Folded<P::Rows>,
+    options: RunnerOptions,
 ) -> Result<(), WriteError> {
     let mut connection = WriteConnection::acquire(pool).await?;
     let mut transaction = connection.pooled.begin().await?;
-    generation::become_projector(&mut transaction).await?;
+    generation::become_projector(&mut transaction, options.silent_at_most).await?;
     if lock(&mut transaction, into).await? != Some(run.first - 1) {
         transaction.rollback().await?;
         connection.intact = true;
         return Err(WriteError::Overtaken);
     }
     write_locked(&mut transaction, projection, into, run).await?;
+    if let Some(before_commit) = options.before_commit {
+        before_commit().await;
+    }
     transaction.commit().await?;
     connection.intact = true;
     Ok(())

@@ -29,6 +29,7 @@ const GRACE: Duration = Duration::from_millis(25);
 /// After so many reads of the log in a row that NATS should have spared us, the subscription is made anew.
 const FRUITLESS: u32 = 20;
 const HEAD_WITHIN: Duration = Duration::from_secs(2);
+/// How long one read of the log may take unless [`EventSource::read_within`] says otherwise.
 const READ_WITHIN: Duration = Duration::from_secs(60);
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 const FIRST_REOPEN: Duration = Duration::from_millis(100);
@@ -98,6 +99,7 @@ pub struct EventSource {
     log: LogReader,
     bus: Option<Bus>,
     signal: LogSignal,
+    read_within: Duration,
     cancel: CancellationToken,
 }
 
@@ -108,7 +110,13 @@ impl EventSource {
         let signal = LogSignal::listen(&pool, cancel.clone());
         let log = LogReader::new(pool);
         let bus = nats.map(|nats| Bus { nats, names, log: log.clone() });
-        Self { log, bus, signal, cancel }
+        Self { log, bus, signal, read_within: READ_WITHIN, cancel }
+    }
+
+    /// With another bound on how long one read of the log may take.
+    #[must_use]
+    pub fn read_within(self, read_within: Duration) -> Self {
+        Self { read_within, ..self }
     }
 
     /// A feed of everything after the position `after`.
@@ -237,7 +245,7 @@ impl EventFeed {
     async fn read_log(&mut self, max: usize) -> Result<Option<Run>, FeedError> {
         let known = self.reading.take().filter(|reading| reading.after == self.position);
         let reading = known.unwrap_or_else(|| self.start_reading(self.position, max));
-        let events = tokio::time::timeout(READ_WITHIN, reading.task).await???;
+        let events = tokio::time::timeout(self.source.read_within, reading.task).await???;
         let last = events.last().map_or(self.position, |event| event.position);
         if events.len() == reading.limit {
             // A long way to go: JetStream would only deliver what the log gives faster.
@@ -350,7 +358,7 @@ impl EventFeed {
 
     async fn ask_head(&mut self) -> Result<(), FeedError> {
         let checked_at = Instant::now();
-        let position = tokio::time::timeout(HEAD_WITHIN, self.source.log.head()).await??;
+        let position = tokio::time::timeout(HEAD_WITHIN.min(self.source.read_within), self.source.log.head()).await??;
         if position < self.position {
             return Err(FeedError::WentBack { position: self.position, head: position });
         }

@@ -5,9 +5,14 @@
 //! one transaction; a generation's rows are written only together with its checkpoint. The role `quotary_projector` owns
 //! the schemas, the tables and the views; `quotary_service` can only read.
 
+use std::time::Duration;
+
 use sqlx::{Executor as _, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use crate::projection::Projection;
+
+/// How long a transaction over the read models may be silent unless a runner's options say otherwise.
+pub(crate) const SILENT_AT_MOST: Duration = Duration::from_secs(15);
 
 /// Where a generation stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,11 +308,18 @@ async fn lock_name(connection: &mut PgConnection, name: &str) -> Result<(), sqlx
 /// A transaction under the role that owns the read models.
 pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    become_projector(&mut transaction).await?;
+    become_projector(&mut transaction, SILENT_AT_MOST).await?;
     Ok(transaction)
 }
 
-/// Takes the role that owns the read models, for the rest of the transaction.
-pub(crate) async fn become_projector(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    connection.execute("set local role quotary_projector").await.map(|_| ())
+/// Takes the role that owns the read models, for the rest of the transaction. The server ends the transaction, and with
+/// it the locks that others wait for, if it hears nothing for longer than `silent_at_most`: the process is frozen then.
+pub(crate) async fn become_projector(
+    connection: &mut PgConnection,
+    silent_at_most: Duration,
+) -> Result<(), sqlx::Error> {
+    let silent_ms = silent_at_most.as_millis();
+    let settings =
+        format!("set local role quotary_projector; set local idle_in_transaction_session_timeout = {silent_ms}");
+    connection.execute(settings.as_str()).await.map(|_| ())
 }

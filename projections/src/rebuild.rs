@@ -12,6 +12,7 @@ use sqlx::{Connection as _, Executor as _, PgPool};
 use crate::apply::{self, Folded, ReadAhead, RunError, WriteConnection, WriteError, source_error};
 use crate::generation::{self, Generation, GenerationError, GenerationState, Leftover};
 use crate::projection::Projection;
+use crate::runner::RunnerOptions;
 use crate::source::{OpenEvents, RunSource as _};
 
 /// Events in one transaction of a build.
@@ -117,7 +118,7 @@ where
     while building.checkpoint < target {
         let run = ahead.next().await?;
         let last = run.last;
-        apply::write(pool, &**projection, building, run).await?;
+        apply::write(pool, &**projection, building, run, RunnerOptions::default()).await?;
         building.checkpoint = last;
     }
     Ok(())
@@ -153,7 +154,7 @@ async fn switch<P: Projection, O: OpenEvents>(
 ) -> Result<Option<Generation>, RebuildError> {
     let mut connection = WriteConnection::acquire(pool).await?;
     let mut transaction = connection.pooled.begin().await?;
-    generation::become_projector(&mut transaction).await?;
+    generation::become_projector(&mut transaction, generation::SILENT_AT_MOST).await?;
     // Its runner stands still from here on: it takes the same lock for every run.
     let Some(old) = generation::serving(&mut transaction, projection.name()).await? else {
         return Ok(None);

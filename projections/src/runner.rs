@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
@@ -30,11 +31,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct RunnerOptions {
     /// Events in one transaction at most.
     pub max_run: usize,
+    /// How long a transaction of a runner that is frozen or cut off keeps others from the read model's checkpoint.
+    pub silent_at_most: Duration,
+    /// Awaited between the writing of a run's rows and their commit; `None` but under test.
+    pub before_commit: Option<BeforeCommit>,
 }
+
+/// Something to await before a commit.
+pub type BeforeCommit = fn() -> BoxFuture<'static, ()>;
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { max_run: 10_000 }
+        Self { max_run: 10_000, silent_at_most: generation::SILENT_AT_MOST, before_commit: None }
     }
 }
 
@@ -261,7 +269,7 @@ impl<P: Projection, O: OpenEvents> Runner<P, O> {
             };
             let run = run.map_err(|source| RunnerError::Run { name, source })?;
             let (last, recorded_at) = (run.last, run.recorded_at);
-            match apply::write(&self.pool, &*self.projection, &serving, run).await {
+            match apply::write(&self.pool, &*self.projection, &serving, run, self.options).await {
                 Ok(()) => {}
                 Err(WriteError::Overtaken) => {
                     // Another runner is at work, or a rebuild has switched. Whoever came first goes on undisturbed for

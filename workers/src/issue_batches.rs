@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::leader::Leader;
+use crate::leader::{Leader, LeaderOptions};
 
 /// How often the list is read when nothing announces a change.
 const POLL: Duration = Duration::from_millis(500);
@@ -31,10 +31,16 @@ const LIST: i64 = 100;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Issues batches until `cancel`. Trouble is told by tracing and tried again.
-pub async fn run(commands: Commands, pool: PgPool, checkpoints: Checkpoints, cancel: CancellationToken) {
+pub async fn run(
+    commands: Commands,
+    pool: PgPool,
+    checkpoints: Checkpoints,
+    leader: LeaderOptions,
+    cancel: CancellationToken,
+) {
     let mut pause = PAUSES.0;
     while !cancel.is_cancelled() {
-        match term(&commands, &pool, &checkpoints, &cancel).await {
+        match term(&commands, &pool, &checkpoints, leader, &cancel).await {
             Ok(()) => pause = PAUSES.0,
             Err(error) => {
                 tracing::warn!(%error, "the issuing of batches was interrupted; trying again");
@@ -53,9 +59,11 @@ async fn term(
     commands: &Commands,
     pool: &PgPool,
     checkpoints: &Checkpoints,
+    options: LeaderOptions,
     cancel: &CancellationToken,
 ) -> Result<(), sqlx::Error> {
-    let Some(mut leader) = Leader::wait(pool, "quotary/issue-batches", cancel).await? else { return Ok(()) };
+    let leading = Leader::wait_with(pool, "quotary/issue-batches", options, cancel).await?;
+    let Some(mut leader) = leading else { return Ok(()) };
     let (slots, busy) = (Arc::new(Semaphore::new(SIDE_BY_SIDE)), Arc::new(Mutex::new(HashSet::new())));
     let mut issuing = JoinSet::new();
     let mut changed = checkpoints.watch("licenses");

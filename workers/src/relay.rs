@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub use status::{RelayReport, RelayStatus};
 use term::Term;
 
+use crate::leader::LeaderOptions;
+
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
@@ -41,8 +43,10 @@ pub struct RelayOptions {
     pub ack_within: Duration,
     /// How often the log is looked at when nothing is announced.
     pub poll: Duration,
-    /// How often a relay that does not publish tries to become the one that does.
-    pub lock_retry: Duration,
+    /// How long PostgreSQL may take to give a batch.
+    pub read_within: Duration,
+    /// How the right to publish is taken and kept.
+    pub leader: LeaderOptions,
     /// How often the stream is looked at when there is nothing to publish, so that its loss heals without a new event.
     pub verify_every: Duration,
     /// The position at which a new stream begins.
@@ -67,7 +71,8 @@ impl Default for RelayOptions {
             in_flight: 4_000,
             ack_within: Duration::from_secs(5),
             poll: Duration::from_millis(200),
-            lock_retry: Duration::from_millis(500),
+            read_within: Duration::from_secs(30),
+            leader: LeaderOptions::default(),
             verify_every: Duration::from_secs(2),
             first_sequence: 1,
             replicas: 1,

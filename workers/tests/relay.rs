@@ -14,6 +14,7 @@ use async_nats::{ConnectOptions, jetstream};
 use fixture::{Fixture, assert_same, until};
 use own_nats::OwnNats;
 use quotary_projections::feed::EventFeed;
+use quotary_workers::leader::LeaderOptions;
 use quotary_workers::relay::{self, RelayOptions, RelayReport, RelayStatus};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,7 @@ impl Running {
             batch: 64,
             ack_every: 7,
             poll: Duration::from_millis(50),
-            lock_retry: Duration::from_millis(50),
+            leader: LeaderOptions { ask_again: Duration::from_millis(50), ..LeaderOptions::default() },
             verify_every: Duration::from_millis(100),
             ack_within: Duration::from_secs(1),
             ..RelayOptions::default()

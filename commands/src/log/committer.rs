@@ -16,6 +16,8 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::fault_point;
+
 use super::append::{Append, AppendError, Appended, Columns, NewClaim, StreamCheck, Verdict};
 
 /// How often the committer lets others run at most while they go on enqueueing.
@@ -245,7 +247,11 @@ impl Task {
                 none.insert(fresh)
             }
         };
+        fault_point::reach(fault_point::BEFORE_APPEND).await;
         let verdict = columns.append(connection).await?;
+        if matches!(verdict, Verdict::Written { .. }) {
+            fault_point::reach(fault_point::AFTER_APPEND).await;
+        }
         if answer_lost
             && matches!(verdict, Verdict::Refused { .. })
             && let Some(found) = columns.find(connection).await?

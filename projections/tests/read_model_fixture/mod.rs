@@ -164,8 +164,8 @@ impl Fixture {
     pub fn run<P: Projection>(&self, projection: P, max_run: usize) -> Running {
         let checkpoints = Checkpoints::default();
         let stop = CancellationToken::new();
-        let runner =
-            Runner::new(self.pool.clone(), projection, self.log(), checkpoints.clone(), RunnerOptions { max_run });
+        let options = RunnerOptions { max_run, ..RunnerOptions::default() };
+        let runner = Runner::new(self.pool.clone(), projection, self.log(), checkpoints.clone(), options);
         let status = runner.status();
         Running { checkpoints, status, stop: stop.clone(), task: tokio::spawn(runner.run(stop)) }
     }

@@ -6,25 +6,25 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::IntoFuture;
-use std::time::Duration;
 
 use async_nats::header::NATS_EXPECTED_LAST_SEQUENCE;
 use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
+use quotary_commands::fault_point;
 use quotary_domain::RecordedEvent;
 use quotary_projections::bus::{Agreement, agreement, cloud_event};
 use quotary_projections::log_reader;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{Relay, RelayError};
-
-const READ_WITHIN: Duration = Duration::from_secs(30);
+use super::{Relay, RelayError, RelayOptions};
+use crate::leader::Leader;
 
 /// A relay while it holds the lock.
 pub(super) struct Term<'a> {
     relay: &'a Relay,
-    connection: PgConnection,
+    leader: Leader,
     acks: VecDeque<(u64, PublishAckFuture)>,
     verified_at: Instant,
 }
@@ -39,8 +39,8 @@ impl<'a> Term<'a> {
     }
 
     async fn publish_for_ever(relay: &'a Relay) -> Result<Infallible, RelayError> {
-        let connection = lock(relay).await.map_err(RelayError::Connection)?;
-        let mut term = Self { relay, connection, acks: VecDeque::new(), verified_at: Instant::now() };
+        let leader = lead(relay).await.map_err(RelayError::Connection)?;
+        let mut term = Self { relay, leader, acks: VecDeque::new(), verified_at: Instant::now() };
         let mut position = term.find_place().await?;
         tracing::info!(stream = relay.names.stream(), position, "the relay publishes");
         let mut events = term.read(position).await?;
@@ -71,7 +71,7 @@ impl<'a> Term<'a> {
     }
 
     async fn read(&mut self, after: u64) -> Result<Vec<RecordedEvent>, RelayError> {
-        read(&mut self.connection, after, self.relay.options.batch).await
+        read(self.leader.connection(), after, &self.relay.options).await
     }
 
     /// Publishes a run while the next one is read.
@@ -80,9 +80,8 @@ impl<'a> Term<'a> {
         events: Vec<RecordedEvent>,
         last: u64,
     ) -> Result<Vec<RecordedEvent>, RelayError> {
-        let batch = self.relay.options.batch;
         let publishing = publish(self.relay, &mut self.acks, events);
-        let (published, next) = tokio::join!(publishing, read(&mut self.connection, last, batch));
+        let (published, next) = tokio::join!(publishing, read(self.leader.connection(), last, &self.relay.options));
         published?;
         next
     }
@@ -121,27 +120,21 @@ impl<'a> Term<'a> {
     }
 }
 
-/// Connects and waits for the lock. A connection that breaks, breaks the lock; the time-outs make a dead one break.
-async fn lock(relay: &Relay) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = PgConnection::connect_with(&relay.pool.connect_options()).await?;
-    for setting in ["tcp_keepalives_idle = 5", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"] {
-        sqlx::query(&format!("set {setting}")).execute(&mut connection).await?;
-    }
-    loop {
-        let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))")
-            .bind(relay.names.relay_lock())
-            .fetch_one(&mut connection)
-            .await?;
-        if is_ours {
-            return Ok(connection);
-        }
-        tokio::time::sleep(relay.options.lock_retry).await;
-    }
+/// Waits for the lock. The log is read through its connection, and often enough that the lock is never silent.
+async fn lead(relay: &Relay) -> Result<Leader, sqlx::Error> {
+    let options = relay.options.leader;
+    let never = CancellationToken::new();
+    let leader = Leader::wait_with(&relay.pool, &relay.names.relay_lock(), options, &never).await?;
+    leader.ok_or(sqlx::Error::PoolClosed)
 }
 
-async fn read(connection: &mut PgConnection, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, RelayError> {
-    let reading = log_reader::read_after(connection, after, limit);
-    Ok(tokio::time::timeout(READ_WITHIN, reading).await.map_err(|_| RelayError::LogTooSlow)??)
+async fn read(
+    connection: &mut PgConnection,
+    after: u64,
+    options: &RelayOptions,
+) -> Result<Vec<RecordedEvent>, RelayError> {
+    let reading = log_reader::read_after(connection, after, options.batch);
+    Ok(tokio::time::timeout(options.read_within, reading).await.map_err(|_| RelayError::LogTooSlow)??)
 }
 
 async fn publish(
@@ -180,6 +173,7 @@ async fn settle(relay: &Relay, acks: &mut VecDeque<(u64, PublishAckFuture)>, lef
         if stored.sequence != position {
             return Err(RelayError::Misplaced { position, sequence: stored.sequence });
         }
+        fault_point::reach(fault_point::AFTER_PUBLISH).await;
         relay.options.status.stored(position);
     }
     Ok(())
