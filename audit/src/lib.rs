@@ -5,6 +5,8 @@
 //! the read side: event shapes and rules are written down here a second time, so that a mistake there is found here.
 
 pub mod bill;
+pub mod entry;
 pub mod external;
 pub mod item;
 pub mod matching;
+pub mod replay;

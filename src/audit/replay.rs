@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::export::walk;
-use super::verify::Finding;
+use super::verify::VerifyError;
 
 /// An agent's quota at a position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,14 +28,14 @@ pub struct Standing {
 /// The state of every agent's quota at `until`, or at the log's end.
 ///
 /// # Errors
-/// [`Finding`] if the log can't be read or an event has no meaning.
-pub async fn balances(log: &LogReader, until: Option<u64>) -> Result<(u64, Vec<Standing>), Finding> {
+/// [`VerifyError`] if the log can't be read or an event has no meaning.
+pub async fn balances(log: &LogReader, until: Option<u64>) -> Result<(u64, Vec<Standing>), VerifyError> {
     let mut quotas: BTreeMap<(TenantId, Uuid), AgentQuota> = BTreeMap::new();
     let last = walk(log, until, |event| {
         if let Event::AgentQuota(change) = event.decode()? {
             quotas.entry((event.tenant_id, event.aggregate_id)).or_default().apply(change);
         }
-        Ok::<_, Finding>(())
+        Ok::<_, VerifyError>(())
     })
     .await?;
     let standing = |((tenant_id, agent_id), quota): ((TenantId, Uuid), AgentQuota)| Standing {

@@ -1,0 +1,259 @@
+//! Tenants, accounts, projects, policies, orders, reconciliations and cases: what brings them into being, and their
+//! legal changes.
+
+use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::ledger::spot_finding;
+use super::shapes::{
+    AccountEvent, CaseEvent, OrderEvent, ProjectEvent, ReconciliationEvent, RiskPolicyEvent, Rules, TenantEvent,
+};
+use super::step::Step;
+use super::values::{Fingerprint, Id};
+use super::{Found, Kind, Seen};
+
+/// The deepest tree of accounts.
+const MAX_DEPTH: usize = 16;
+
+/// What is known of everything that moves no quota.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Records {
+    names: HashSet<Id>,
+    accounts: HashMap<Id, Account>,
+    /// Projects, and whether each is disabled.
+    projects: HashMap<Id, bool>,
+    plans: HashSet<Id>,
+    pub orders: HashMap<Id, Order>,
+    reconciliations: HashMap<Id, RunState>,
+    cases: HashMap<Id, CaseState>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Account {
+    ancestors: Vec<Id>,
+    disabled: bool,
+}
+
+/// A payment at a provider.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub tenant: u32,
+    pub amount: u64,
+    pub refunded: Option<u64>,
+    pub batch: Option<Id>,
+    pub position: u64,
+    pub sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum RunState {
+    Requested,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum CaseState {
+    Open,
+    Resolved,
+    Vanished,
+}
+
+impl Records {
+    /// An event of a tenant.
+    pub fn tenant(&mut self, seen: &Seen<'_>, event: &TenantEvent, found: &mut Found) {
+        let TenantEvent::TenantCreated { name } = event;
+        if seen.sequence != 1 {
+            found.add(seen.finding(Kind::StreamStart, "the tenant was created before"));
+        }
+        if Id::from(seen.tenant_id) != seen.id {
+            found.add(seen.finding(Kind::StreamTenant, "a tenant's events are its own"));
+        }
+        if !self.names.insert(Fingerprint::of(&[b"tenant", &name.0]).id()) {
+            found.add(seen.finding(Kind::NameTaken, "another tenant has its name"));
+        }
+    }
+
+    /// An event of an account.
+    pub fn account(&mut self, seen: &Seen<'_>, event: AccountEvent, found: &mut Found) {
+        if let AccountEvent::AccountCreated(profile) = event {
+            if self.accounts.contains_key(&seen.id) {
+                return found.add(seen.finding(Kind::StreamStart, "the account was created before"));
+            }
+            let parent = profile.ancestors.last().map(|parent| self.accounts.get(parent));
+            let above = match parent {
+                None => Some(&[][..]),
+                Some(parent) => parent.map(|parent| &parent.ancestors[..]),
+            };
+            let own = profile.ancestors.split_last().map_or(&[][..], |(_, above)| above);
+            if profile.ancestors.len() > MAX_DEPTH || above != Some(own) {
+                found.add(seen.finding(Kind::State, "its ancestors are not those of its parent"));
+            }
+            let name = Fingerprint::of(&[b"username", seen.tenant_id.as_bytes(), &profile.username.0]);
+            if !self.names.insert(name.id()) {
+                found.add(seen.finding(Kind::NameTaken, "another account has its username"));
+            }
+            self.accounts.insert(seen.id, Account { ancestors: profile.ancestors, disabled: false });
+            return;
+        }
+        let Some(account) = self.accounts.get_mut(&seen.id) else {
+            return found.add(seen.finding(Kind::StreamStart, "the account was never created"));
+        };
+        let legal = match &event {
+            AccountEvent::AccountDisabled {} => !std::mem::replace(&mut account.disabled, true),
+            AccountEvent::AccountEnabled {} => std::mem::replace(&mut account.disabled, false),
+            AccountEvent::CommissionRatesSet { rates } => {
+                rates.len() <= MAX_DEPTH && rates.iter().map(|rate| u32::from(*rate)).sum::<u32>() <= 10_000
+            }
+            AccountEvent::AccountCreated(_) | AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => {
+                true
+            }
+        };
+        if !legal {
+            found.add(seen.finding(Kind::State, "the change does not fit the account's state"));
+        }
+    }
+
+    /// Commissions went to the ancestor of the seller at the level they say.
+    pub fn end_step(&self, step: &Step, found: &mut Found, tenant: impl Fn(u32) -> Uuid) {
+        for earning in &step.earnings {
+            let ancestors = self.accounts.get(&earning.seller).map_or(&[][..], |account| &account.ancestors[..]);
+            let index = ancestors.len().checked_sub(usize::from(earning.level)).filter(|_| earning.level > 0);
+            if index.and_then(|index| ancestors.get(index)) != Some(&earning.agent) {
+                let text = format!("{} is not {} levels above {}", earning.agent, earning.level, earning.seller);
+                found.add(spot_finding(earning.at, Kind::Commission, text, &tenant));
+            }
+        }
+    }
+
+    /// An event of a project.
+    pub fn project(&mut self, seen: &Seen<'_>, event: &ProjectEvent, found: &mut Found) {
+        if let ProjectEvent::ProjectCreated { .. } = event {
+            if self.projects.insert(seen.id, false).is_some() {
+                found.add(seen.finding(Kind::StreamStart, "the project was created before"));
+            }
+            return;
+        }
+        let Some(disabled) = self.projects.get_mut(&seen.id) else {
+            return found.add(seen.finding(Kind::StreamStart, "the project was never created"));
+        };
+        let legal = match event {
+            ProjectEvent::ProjectDisabled {} => !std::mem::replace(disabled, true),
+            ProjectEvent::ProjectEnabled {} => std::mem::replace(disabled, false),
+            ProjectEvent::PlanAdded { plan_id, .. } => {
+                self.plans.insert(Fingerprint::of(&[&seen.id.0, &plan_id.0]).id())
+            }
+            ProjectEvent::ProjectCreated { .. }
+            | ProjectEvent::ProjectChanged(_)
+            | ProjectEvent::CredentialsRotated { .. }
+            | ProjectEvent::ProjectGranted { .. }
+            | ProjectEvent::GrantRevoked { .. } => true,
+        };
+        if !legal {
+            found.add(seen.finding(Kind::State, "the change does not fit the project's state"));
+        }
+    }
+
+    /// An event of a tenant's rules.
+    #[expect(clippy::unused_self, reason = "reads like the others")]
+    pub fn policy(&mut self, seen: &Seen<'_>, event: &RiskPolicyEvent, found: &mut Found) {
+        let RiskPolicyEvent::RiskRulesSet { rules, .. } = event;
+        if Id::from(seen.tenant_id) != seen.id {
+            found.add(seen.finding(Kind::StreamTenant, "a tenant's rules are its own"));
+        }
+        if !are_sound(rules) {
+            found.add(seen.finding(Kind::State, "the rules make no sense"));
+        }
+    }
+
+    /// An event of an order.
+    pub fn order(&mut self, seen: &Seen<'_>, event: OrderEvent, found: &mut Found) {
+        match event {
+            OrderEvent::OrderPaid(payment) => {
+                if payment.amount.0 == 0 {
+                    found.add(seen.finding(Kind::Amount, "nothing was paid"));
+                }
+                let name =
+                    [b"order", &seen.tenant_id.as_bytes()[..], &payment.provider.0, &payment.provider_order_id.0];
+                if !self.names.insert(Fingerprint::of(&name).id()) {
+                    found.add(seen.finding(Kind::NameTaken, "the provider's number is another order's"));
+                }
+                let order = Order {
+                    tenant: seen.tenant,
+                    amount: payment.amount.0,
+                    refunded: None,
+                    batch: payment.batch_id,
+                    position: seen.position,
+                    sequence: seen.sequence,
+                };
+                if self.orders.insert(seen.id, order).is_some() {
+                    found.add(seen.finding(Kind::StreamStart, "the order was paid before"));
+                }
+            }
+            OrderEvent::OrderRefunded { amount, .. } => {
+                let Some(order) = self.orders.get_mut(&seen.id) else {
+                    return found.add(seen.finding(Kind::StreamStart, "the order was never paid"));
+                };
+                order.sequence = seen.sequence;
+                if order.refunded.is_some() || amount.0 == 0 || amount.0 > order.amount {
+                    let text = format!("{amount} is refunded of {} that were paid", order.amount);
+                    found.add(seen.finding(Kind::Refund, text));
+                }
+                order.refunded = Some(amount.0);
+            }
+        }
+    }
+
+    /// An event of a reconciliation's run.
+    pub fn reconciliation(&mut self, seen: &Seen<'_>, event: &ReconciliationEvent, found: &mut Found) {
+        let before = self.reconciliations.get(&seen.id).copied();
+        let (next, legal) = match event {
+            ReconciliationEvent::ReconciliationRequested(_) => (RunState::Requested, before.is_none()),
+            ReconciliationEvent::ReconciliationCompleted(outcome) => {
+                let in_order = outcome.from_position <= outcome.position && outcome.position < seen.position;
+                (RunState::Ended, before == Some(RunState::Requested) && in_order)
+            }
+            ReconciliationEvent::ReconciliationAbandoned { .. } => {
+                (RunState::Ended, before == Some(RunState::Requested))
+            }
+        };
+        if !legal {
+            found.add(seen.finding(Kind::State, "the run can't come to this state"));
+        }
+        self.reconciliations.insert(seen.id, next);
+    }
+
+    /// An event of a case.
+    pub fn case(&mut self, seen: &Seen<'_>, event: &CaseEvent, found: &mut Found) {
+        let before = self.cases.get(&seen.id).copied();
+        let open = Some(CaseState::Open);
+        let (next, legal) = match event {
+            CaseEvent::CaseOpened(_) => (CaseState::Open, before.is_none()),
+            CaseEvent::CaseChanged(_) | CaseEvent::CaseNoted { .. } => {
+                (before.unwrap_or(CaseState::Open), before.is_some())
+            }
+            CaseEvent::CaseResolved { .. } => (CaseState::Resolved, before == open),
+            CaseEvent::CaseVanished { .. } => (CaseState::Vanished, before == open),
+            CaseEvent::CaseReopened(_) => (CaseState::Open, before.is_some() && before != open),
+        };
+        if !legal {
+            found.add(seen.finding(Kind::State, "the case can't come to this state"));
+        }
+        self.cases.insert(seen.id, next);
+    }
+}
+
+fn are_sound(rules: &Rules) -> bool {
+    let window = |minutes: u32| (5..=24 * 60).contains(&minutes);
+    let movements = [&rules.transfers, &rules.withdrawals];
+    let windows = movements.iter().all(|rules| rules.window.as_ref().is_none_or(|rule| window(rule.minutes)));
+    let nights = rules.night.is_some() || movements.iter().all(|rules| rules.night_above.is_none());
+    let night = rules.night.as_ref().is_none_or(|night| {
+        night.from_minute < 1440
+            && night.to_minute < 1440
+            && night.from_minute != night.to_minute
+            && night.utc_offset_minutes.unsigned_abs() <= 840
+    });
+    let review = rules.review_within_minutes.is_none_or(|minutes| (1..=90 * 24 * 60).contains(&minutes));
+    windows && nights && night && review
+}

@@ -1,0 +1,236 @@
+//! What the replay says of every agent, hold, withdrawal, transfer, order and batch, for a comparison with read models.
+
+use uuid::Uuid;
+
+use super::Replay;
+use super::ledger::{CounterAccount, Posting};
+use super::movements::TransferStatus;
+
+/// An agent's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The agent.
+    pub agent_id: Uuid,
+    /// What it can spend.
+    pub available: i128,
+    /// What it has reserved.
+    pub held: i128,
+    /// The position of its last event.
+    pub position: u64,
+}
+
+/// An open hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The hold.
+    pub hold_id: Uuid,
+    /// Whose it is.
+    pub agent_id: Uuid,
+    /// What is left of it.
+    pub left: u64,
+    /// When it ends by itself, in microseconds since 1970.
+    pub expires_at: Option<i64>,
+    /// Where it was made.
+    pub position: u64,
+}
+
+/// A withdrawal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WithdrawalStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The withdrawal.
+    pub withdrawal_id: Uuid,
+    /// Whose quota it is.
+    pub agent_id: Uuid,
+    /// What is to be paid.
+    pub amount: u64,
+    /// What was asked for.
+    pub asked: u64,
+    /// `requested`, `suspended` …
+    pub status: &'static str,
+    /// Of its last event.
+    pub sequence: u64,
+    /// Of its request.
+    pub position: u64,
+}
+
+/// A transfer that a rule suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MovementStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The transfer.
+    pub transfer_id: Uuid,
+    /// Who gives; none for a top-up by the tenant itself.
+    pub from: Option<Uuid>,
+    /// Who gets.
+    pub to: Uuid,
+    /// What was asked for.
+    pub asked: u64,
+    /// What was let go.
+    pub released: u64,
+    /// `suspended`, `completed` …
+    pub status: &'static str,
+    /// Of its last event.
+    pub sequence: u64,
+    /// Of its suspension.
+    pub position: u64,
+}
+
+/// An order at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The order.
+    pub order_id: Uuid,
+    /// What was paid.
+    pub amount: u64,
+    /// What was paid back.
+    pub refunded: Option<u64>,
+    /// The licences it bought.
+    pub batch_id: Option<Uuid>,
+    /// Of its payment.
+    pub position: u64,
+}
+
+/// A batch of licences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The batch.
+    pub batch_id: Uuid,
+    /// Who pays.
+    pub agent_id: Uuid,
+    /// How many licences were asked for.
+    pub asked: u32,
+    /// How many there are.
+    pub issued: u32,
+    /// What all of them cost.
+    pub price: u64,
+    /// `issuing`, `completed` or `stopped`.
+    pub status: &'static str,
+    /// Of its request.
+    pub position: u64,
+}
+
+/// Licences in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LicenseCounts {
+    /// Issued.
+    pub issued: u64,
+    /// Revoked.
+    pub revoked: u64,
+}
+
+impl Replay {
+    /// What the last event moved, if it was one of an agent's quota.
+    #[must_use]
+    pub fn posting(&self) -> Option<&Posting> {
+        self.ledger.last.as_ref().filter(|posting| posting.position == self.position)
+    }
+
+    /// Every agent that ever had quota, in no order.
+    pub fn agents(&self) -> impl Iterator<Item = AgentStanding> {
+        self.ledger.agents.iter().map(|(id, agent)| AgentStanding {
+            tenant_id: self.tenants.id(agent.tenant),
+            agent_id: (*id).into(),
+            available: agent.available,
+            held: agent.held,
+            position: agent.position,
+        })
+    }
+
+    /// Every open hold, in no order.
+    pub fn holds(&self) -> impl Iterator<Item = HoldStanding> {
+        self.ledger.holds.iter().map(|(id, hold)| HoldStanding {
+            tenant_id: self.ledger.agents.get(&hold.agent).map_or(Uuid::nil(), |agent| self.tenants.id(agent.tenant)),
+            hold_id: (*id).into(),
+            agent_id: hold.agent.into(),
+            left: hold.left,
+            expires_at: hold.expires_at,
+            position: hold.position,
+        })
+    }
+
+    /// Every account that is no agent's and ever had a posting: tenant, account, balance.
+    pub fn accounts(&self) -> impl Iterator<Item = (Uuid, CounterAccount, i128)> {
+        self.ledger.books.iter().zip(&self.tenants.ids).flat_map(|(book, tenant)| {
+            let named = [
+                (CounterAccount::Issuance, book.issuance),
+                (CounterAccount::PaidOut, book.paid_out),
+                (CounterAccount::Transit, book.transit),
+            ];
+            let used = named.into_iter().zip(book.used).filter(|(_, used)| *used).map(|(account, _)| account);
+            let sales = book.sales.iter().map(|(project, sold)| (CounterAccount::Sales((*project).into()), *sold));
+            used.chain(sales).map(|(account, balance)| ((*tenant).into(), account, balance))
+        })
+    }
+
+    /// Every withdrawal, in no order.
+    pub fn withdrawals(&self) -> impl Iterator<Item = WithdrawalStanding> {
+        self.movements.withdrawals.iter().map(|(id, withdrawal)| WithdrawalStanding {
+            tenant_id: self.tenants.id(withdrawal.tenant),
+            withdrawal_id: (*id).into(),
+            agent_id: withdrawal.agent.into(),
+            amount: withdrawal.amount,
+            asked: withdrawal.asked,
+            status: withdrawal.status.name(),
+            sequence: withdrawal.sequence,
+            position: withdrawal.position,
+        })
+    }
+
+    /// Every transfer that a rule suspended, in no order.
+    pub fn suspended_transfers(&self) -> impl Iterator<Item = MovementStanding> {
+        self.movements.transfers.iter().map(|(id, transfer)| MovementStanding {
+            tenant_id: self.tenants.id(transfer.tenant),
+            transfer_id: (*id).into(),
+            from: transfer.from.map(Into::into),
+            to: transfer.to.into(),
+            asked: transfer.amount,
+            released: if let TransferStatus::Completed(amount) = transfer.status { amount } else { 0 },
+            status: transfer.status.name(),
+            sequence: transfer.sequence,
+            position: transfer.position,
+        })
+    }
+
+    /// Every order, in no order.
+    pub fn orders(&self) -> impl Iterator<Item = OrderStanding> {
+        self.records.orders.iter().map(|(id, order)| OrderStanding {
+            tenant_id: self.tenants.id(order.tenant),
+            order_id: (*id).into(),
+            amount: order.amount,
+            refunded: order.refunded,
+            batch_id: order.batch.map(Into::into),
+            position: order.position,
+        })
+    }
+
+    /// Every batch, in no order.
+    pub fn batches(&self) -> impl Iterator<Item = BatchStanding> {
+        self.licensing.batches.iter().map(|(id, batch)| BatchStanding {
+            tenant_id: self.tenants.id(batch.tenant),
+            batch_id: (*id).into(),
+            agent_id: batch.agent.into(),
+            asked: batch.asked,
+            issued: batch.issued,
+            price: batch.price,
+            status: batch.status(),
+            position: batch.position,
+        })
+    }
+
+    /// Licences in all.
+    #[must_use]
+    pub fn licenses(&self) -> LicenseCounts {
+        LicenseCounts { issued: self.licensing.issued, revoked: self.licensing.revoked }
+    }
+}
