@@ -228,7 +228,7 @@ impl Records {
         let before = self.cases.get(&seen.id).copied();
         let open = Some(CaseState::Open);
         let (next, legal) = match event {
-            CaseEvent::CaseOpened(_) => (CaseState::Open, before.is_none()),
+            CaseEvent::CaseOpened { .. } => (CaseState::Open, before.is_none()),
             CaseEvent::CaseChanged(_) | CaseEvent::CaseNoted { .. } => {
                 (before.unwrap_or(CaseState::Open), before.is_some())
             }

@@ -7,7 +7,6 @@
 #![expect(clippy::enum_variant_names, reason = "the names are those that stand in the log")]
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::values::{Amount, Fingerprint, Id, Text, Time};
 
@@ -559,26 +558,32 @@ pub(super) enum ReconciliationEvent {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunRequest {
-    kind: RunKind,
-    #[serde(default)]
-    full: bool,
-    #[serde(default)]
-    source: Option<Text>,
-    #[serde(default)]
-    input_digest: Option<Text>,
-    #[serde(default)]
-    from: Option<Text>,
-    #[serde(default)]
-    to: Option<Text>,
+    subject: RunSubject,
     #[serde(default)]
     by: Option<Id>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RunKind {
-    Internal,
-    External,
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum RunSubject {
+    Internal { full: bool },
+    External(BillRun),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BillRun {
+    provider: Text,
+    bill_sha256: Text,
+    mapping: Text,
+    #[serde(default)]
+    from: Option<Text>,
+    #[serde(default)]
+    to: Option<Text>,
+    tolerance_minor_units: u64,
+    tolerance_days: u32,
+    #[serde(default)]
+    rules: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -588,7 +593,7 @@ pub(super) struct RunOutcome {
     pub position: u64,
     checked: u64,
     #[serde(default)]
-    classes: IgnoredAny,
+    counts: std::collections::BTreeMap<String, u64>,
     #[serde(default)]
     state_digest: Option<Text>,
     #[serde(default)]
@@ -600,7 +605,10 @@ pub(super) struct RunOutcome {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) enum CaseEvent {
-    CaseOpened(CaseOpening),
+    CaseOpened {
+        subject: CaseSubject,
+        seen: CaseSighting,
+    },
     CaseChanged(CaseSighting),
     CaseNoted {
         by: Id,
@@ -619,14 +627,20 @@ pub(super) enum CaseEvent {
     CaseReopened(CaseSighting),
 }
 
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RunKind {
+    Internal,
+    External,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CaseOpening {
+pub(super) struct CaseSubject {
     kind: RunKind,
     source: Text,
     class: Text,
     key: Text,
-    seen: CaseSighting,
 }
 
 #[derive(Debug, Deserialize)]

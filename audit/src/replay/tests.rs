@@ -447,3 +447,34 @@ fn postings_say_what_statements_show() {
     let others: i128 = replay.accounts().map(|(_, _, balance)| balance).sum();
     assert_eq!(agents + others, 0);
 }
+
+#[test]
+fn every_golden_sample_has_a_shape_that_is_known_and_nothing_more() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/events");
+    let mut samples = 0;
+    for aggregate in std::fs::read_dir(folder).unwrap() {
+        let aggregate = aggregate.unwrap();
+        let kind = aggregate.file_name().into_string().unwrap();
+        for file in std::fs::read_dir(aggregate.path()).unwrap() {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            let Some((event, _)) = name.strip_suffix(".sample.json").and_then(|name| name.split_once(".v")) else {
+                continue;
+            };
+            let sample: Value = serde_json::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
+            let problem = |payload: &Value| {
+                let mut log = Log::default();
+                log.step(&[(&kind, 1, payload.clone())]);
+                log.0[0].event_type = event.to_owned();
+                let replay = log.replay(Replay::collecting()).unwrap();
+                replay.findings().iter().find(|it| matches!(it.kind, Kind::Shape | Kind::UnknownEvent)).cloned()
+            };
+            assert_eq!(problem(&sample), None, "{kind}/{name}");
+            let mut more = sample.clone();
+            more[event]["not_there_before"] = json!(1);
+            assert!(problem(&more).is_some(), "{kind}/{name} takes a field that nobody knows");
+            samples += 1;
+        }
+    }
+    assert!(samples > 50, "{samples} samples");
+}
