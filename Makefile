@@ -4,7 +4,7 @@
 #   make test                all tests, on private servers that are gone afterwards
 #   make check               what CI asks: format, lints, docs, dependencies, tests, generated files up to date
 #   make bench [ONLY=name]   measurements, into target/bench.jsonl
-#   make fault [ROUNDS=n]    the fault harness alone: crashes, restarts, lost streams; 24 rounds unless said otherwise
+#   make fault [FAULTS=n] [SEED=s]   n faults of every kind (200) while money moves, all promises checked; into target/fault.json
 #   make fmt                 format the code
 #   make generate            rewrite every file that is made from code: schema/openapi.json, asyncapi.yaml, events/, schema.sql
 #   make clean               remove what was built; data/ stays
@@ -60,8 +60,8 @@ bench:
 
 fault:
 	@deploy/bootstrap.sh
-	cargo build --bin quotary
-	@exec $(TARGET)/debug/quotary with-servers -- env QUOTARY_FAULT_ROUNDS=$(or $(ROUNDS),24) cargo test --test fault -- --nocapture
+	@exec env QUOTARY_FAULTS=$(or $(FAULTS),200) $(if $(SEED),QUOTARY_FAULT_SEED=$(SEED)) \
+	    cargo test --test fault -- --nocapture
 
 fmt:
 	@deploy/bootstrap.sh

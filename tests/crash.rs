@@ -11,5 +11,5 @@ mod support;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_command_is_lost_or_doubled_by_kills_at_any_moment() {
     let seed = support::number_from_environment("QUOTARY_FAULT_SEED").unwrap_or(20_261_121);
-    harness::run(harness::Options { seed, rounds: 12, cross_check: false }).await;
+    harness::run(harness::Options { seed, rounds: 12 }).await;
 }

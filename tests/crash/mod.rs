@@ -2,21 +2,19 @@
 //! promise checked against the log, the read models and the stream.
 
 mod command;
-mod derived;
 mod load;
 mod log;
 mod rounds;
 mod world;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use self::load::Load;
 use self::rounds::{Cluster, Round};
 use self::world::{OPENING, World};
+use crate::support::derived;
 use crate::support::dice::Dice;
-use crate::support::eventually;
 use crate::support::installation::Installation;
 
 /// How a run goes.
@@ -26,8 +24,6 @@ pub struct Options {
     pub seed: u64,
     /// How many kills.
     pub rounds: u64,
-    /// Whether stock cqrs-es and postgres-es read everything too, which takes its time.
-    pub cross_check: bool,
 }
 
 /// Runs the whole harness.
@@ -53,13 +49,10 @@ pub async fn run(options: Options) {
     world.stop();
     let mut done = load.finish().await;
     done.records.append(&mut cluster.records);
-    eventually("all batches are issued", Duration::from_secs(90), async || {
-        (cluster.licenses_open().await == 0).then_some(())
-    })
-    .await;
+    derived::all_batches_issued(&installation).await;
     let head = derived::caught_up(&installation).await;
     println!("{:>6.1} s  the log ends at {head}, everything has caught up", start.elapsed().as_secs_f64());
-    check(&installation, &world, &done, &rounds, options).await;
+    check(&installation, &world, &done, &rounds).await;
     for server in &mut cluster.servers {
         assert!(server.process.terminate().await.success(), "{}", server.process.diagnostics());
     }
@@ -86,7 +79,7 @@ fn tell(number: u64, round: &Round, start: Instant) {
 }
 
 /// Every promise, one after the other; a line each.
-async fn check(installation: &Installation, world: &World, done: &load::Done, rounds: &[Round], options: Options) {
+async fn check(installation: &Installation, world: &World, done: &load::Done, rounds: &[Round]) {
     let say = |what: &str, figures: String| println!("{:<58} {figures}", format!("{what}:"));
     println!("\n-- what was promised --");
     let counted = rounds.iter().filter(|round| round.counts()).count();
@@ -102,7 +95,7 @@ async fn check(installation: &Installation, world: &World, done: &load::Done, ro
     say("the ledger sums to zero at every position", verified.trim().to_owned());
     let expected = log::balances(world.agents.len(), OPENING, &done.records);
     let replayed = derived::replayed(installation).await;
-    let read = read_balances(installation).await;
+    let read = derived::balances(installation).await;
     for (agent, told) in world.agents.iter().zip(&expected) {
         assert_eq!(&replayed[&agent.id], told, "what {} was told is not what the log says", agent.username);
     }
@@ -110,20 +103,9 @@ async fn check(installation: &Installation, world: &World, done: &load::Done, ro
     say("balances equal to what clients were told, and to a replay", expected.len().to_string());
     let views = derived::check_read_models(installation).await;
     say("rows of read models equal to a replay", format!("{views:?}"));
-    derived::check_stream(installation, &log).await;
+    let positions: Vec<(i64, uuid::Uuid)> = log.iter().map(|event| (event.position, event.event_id)).collect();
+    derived::check_stream(installation, &positions).await;
     say("messages at their event's position in the stream", log.len().to_string());
-    if options.cross_check {
-        let text = installation.run(&["audit", "crosscheck"]).await;
-        say("stock cqrs-es and postgres-es", text.trim().to_owned());
-    }
     assert_eq!(counted, rounds.len(), "a kill that met nothing does not count");
     assert!(tally.ambiguous > 0 && tally.refused > 0 && tally.activations > 0, "the load was not what it should be");
-}
-
-async fn read_balances(installation: &Installation) -> BTreeMap<String, (i64, i64)> {
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as("select agent_id::text, available, held from read.balances")
-        .fetch_all(&installation.pool)
-        .await
-        .unwrap();
-    rows.into_iter().map(|(agent, available, held)| (agent, (available, held))).collect()
 }

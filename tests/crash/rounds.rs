@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::command::Record;
 use super::load::request_batch;
 use super::world::World;
+use crate::support::derived;
 use crate::support::dice::Dice;
 use crate::support::eventually;
 use crate::support::installation::{Installation, Server};
@@ -118,7 +119,7 @@ impl Cluster<'_> {
         }
         let killed = Instant::now();
         // Nobody writes the log now unless another process lives; what is open then only gets less.
-        let licenses_open = self.licenses_open().await;
+        let licenses_open = derived::licenses_open(self.installation).await;
         let dead: Vec<String> = plan.victims.iter().map(|&victim| self.servers[victim].url.clone()).collect();
         self.world.urls.send_modify(|urls| urls.retain(|url| !dead.contains(url)));
         for &victim in plan.victims {
@@ -189,18 +190,5 @@ impl Cluster<'_> {
         let goal = *acknowledged.borrow() + count;
         let reached = tokio::time::timeout(PATIENCE, acknowledged.wait_for(|now| *now >= goal)).await;
         assert!(reached.is_ok_and(|reached| reached.is_ok()), "the load does not move");
-    }
-
-    /// Licences that were asked for and are not issued.
-    pub async fn licenses_open(&self) -> i64 {
-        let open: Option<i64> = sqlx::query_scalar(
-            "select sum(coalesce((payload->'BatchRequested'->>'count')::bigint, 0)
-                        - coalesce((payload->'ChunkIssued'->>'count')::bigint, 0))::bigint
-             from events where aggregate_type = 'LicenseBatch'",
-        )
-        .fetch_one(&self.installation.pool)
-        .await
-        .unwrap();
-        open.unwrap_or_default()
     }
 }

@@ -24,6 +24,8 @@ pub struct Installation {
     pub nats: jetstream::Context,
     /// The names on the bus.
     pub names: Names,
+    /// The keys of access tokens, as in a key file.
+    pub token_keys: String,
     database: String,
     database_url: String,
     admin: PgConnectOptions,
@@ -45,8 +47,12 @@ pub struct Server {
 impl Installation {
     /// An installation with an empty database.
     pub async fn new(purpose: &str) -> Self {
-        let admin: PgConnectOptions = super::environment("DATABASE_URL").parse().unwrap();
-        let nats_url = super::environment("NATS_URL");
+        Self::on(purpose, &super::environment("DATABASE_URL"), super::environment("NATS_URL")).await
+    }
+
+    /// An installation on these servers.
+    pub async fn on(purpose: &str, database_url: &str, nats_url: String) -> Self {
+        let admin: PgConnectOptions = database_url.parse().unwrap();
         let database = format!("{purpose}_{}", clock::new_id().simple());
         let mut connection = admin.connect().await.unwrap();
         sqlx::raw_sql(&format!("create database {database}")).execute(&mut connection).await.unwrap();
@@ -54,6 +60,7 @@ impl Installation {
         let database_url = own.to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(4).connect_with(own).await.unwrap();
         let nats = jetstream::new(quotary_projections::bus::connect::connect(&nats_url).await.unwrap());
+        let token_keys = quotary_api::tokens::TokenKeys::generate_json().unwrap().to_string();
         let environment = vec![
             ("DATABASE_URL", database_url.clone()),
             ("NATS_URL", nats_url),
@@ -61,11 +68,17 @@ impl Installation {
             ("QUOTARY_LISTEN", "127.0.0.1:0".to_owned()),
             ("QUOTARY_CONNECTIONS", "12".to_owned()),
             ("QUOTARY_MASTER_KEY", STANDARD.encode(clock::new_id().simple().to_string())),
-            ("QUOTARY_JWT_KEYS", quotary_api::tokens::TokenKeys::generate_json().unwrap().to_string()),
+            ("QUOTARY_JWT_KEYS", token_keys.clone()),
         ];
         let names = Names::with_prefix(&database).unwrap();
         let logs = tempfile::Builder::new().prefix("quotary-system-").tempdir().unwrap();
-        Self { pool, nats, names, database, database_url, admin, environment, logs, started: AtomicU32::new(0) }
+        let started = AtomicU32::new(0);
+        Self { pool, nats, names, token_keys, database, database_url, admin, environment, logs, started }
+    }
+
+    /// The database's URL, as its owner.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     /// A command of the binary on this installation.
@@ -82,22 +95,35 @@ impl Installation {
 
     /// Starts `serve`, `api` or `worker` and waits until it listens.
     pub async fn start(&self, kind: &'static str) -> Server {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let log = self.logs.path().join(format!("{number}-{kind}.log"));
-        let mut process = Process::spawn(self.command(&[kind]), &log);
+        let mut process = self.spawn(kind, &[]);
         let url = process.address().await;
         Server { url, kind, process }
     }
 
-    /// What all processes said on their standard errors, as far as it is a failure of the inside.
-    pub fn failures(&self) -> Vec<String> {
+    /// Starts `serve`, `api` or `worker` with these settings more, and does not wait for it.
+    pub fn spawn(&self, kind: &'static str, settings: &[(&str, String)]) -> Process {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let log = self.logs.path().join(format!("{number}-{kind}.log"));
+        let mut command = self.command(&[kind]);
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        Process::spawn(command, &log)
+    }
+
+    /// All lines that all processes said on their standard errors.
+    pub fn diagnostics(&self) -> Vec<String> {
         let logs = std::fs::read_dir(self.logs.path()).unwrap().map(|entry| entry.unwrap().path());
         let lines = logs.flat_map(|path| {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             text.lines().map(str::to_owned).collect::<Vec<_>>()
         });
+        lines.collect()
+    }
+
+    /// What all processes said on their standard errors, as far as it is a failure of the inside.
+    pub fn failures(&self) -> Vec<String> {
         // A 503 that was asked for is told as an error too, by the layer that traces requests.
-        lines
+        self.diagnostics()
+            .into_iter()
             .filter(|line| line.contains("panicked") || line.contains("ERROR") && !line.contains("on_failure"))
             .collect()
     }

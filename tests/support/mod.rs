@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod api;
+pub mod derived;
 pub mod dice;
 pub mod installation;
 pub mod process;
@@ -39,4 +40,11 @@ pub fn environment(name: &str) -> String {
 #[expect(clippy::disallowed_methods, reason = "the length of the fault harness is given by the environment")]
 pub fn number_from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// The words of a variable of the environment, with commas between; none if it is not set.
+#[expect(clippy::disallowed_methods, reason = "what the fault harness does is given by the environment")]
+pub fn words_from_environment(name: &str) -> Vec<String> {
+    let text = std::env::var(name).unwrap_or_default();
+    text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }

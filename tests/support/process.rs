@@ -42,6 +42,11 @@ impl Process {
 
     /// The address in the line by which a server says that it is ready. What comes after it is read and dropped.
     pub async fn address(&mut self) -> String {
+        self.address_if_it_starts().await.unwrap_or_else(|| panic!("a server did not start: {}", self.diagnostics()))
+    }
+
+    /// Like [`Process::address`]; `None` if the process ends before it is ready.
+    pub async fn address_if_it_starts(&mut self) -> Option<String> {
         let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
         let found = timeout(PATIENCE, async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -51,9 +56,19 @@ impl Process {
             }
             None
         });
-        let Ok(Some(url)) = found.await else { panic!("a server did not start: {}", self.diagnostics()) };
+        let url = found.await.expect("a server neither starts nor ends")?;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        url
+        Some(url)
+    }
+
+    /// Stops it where it is, as if its machine stood still.
+    pub fn freeze(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+    }
+
+    /// Lets it go on.
+    pub fn wake(&self) {
+        kill(self.pid(), Signal::SIGCONT).unwrap();
     }
 
     /// Its process id.

@@ -106,6 +106,9 @@ pub enum RelayError {
     /// relay make it anew from the log.
     #[error("the stream is no copy of the log: {0:?}")]
     Diverged(Agreement),
+    /// The stream was deleted in the moment after it was found or made.
+    #[error("the stream is gone")]
+    Gone,
     /// The stream of that name is not ours.
     #[error("the stream has another {0} than it should have")]
     ForeignStream(&'static str),

@@ -66,7 +66,9 @@ impl<'a> Term<'a> {
                 self.relay.options.status.leads_from(last);
                 Ok(last)
             }
-            other => Err(RelayError::Diverged(other)),
+            // Whoever deletes it wants it made anew; that is no contradiction.
+            Agreement::NoStream => Err(RelayError::Gone),
+            other @ (Agreement::Ahead { .. } | Agreement::Differs { .. }) => Err(RelayError::Diverged(other)),
         }
     }
 

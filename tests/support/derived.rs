@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::StreamExt as _;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::log::Logged;
-use crate::support::eventually;
-use crate::support::installation::Installation;
+use super::eventually;
+use super::installation::Installation;
 
 /// How long what is derived may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,20 +37,20 @@ pub async fn caught_up(installation: &Installation) -> i64 {
     head
 }
 
-/// Compares every message of the stream with the event at its sequence.
-pub async fn check_stream(installation: &Installation, log: &[Logged]) {
+/// Compares every message of the stream with the event at its sequence, each given by its position and its id.
+pub async fn check_stream(installation: &Installation, log: &[(i64, Uuid)]) {
     let stream = installation.nats.get_stream(installation.names.stream()).await.unwrap();
     let state = &stream.cached_info().state;
     assert_eq!((state.first_sequence, state.last_sequence), (1, log.len() as u64), "the stream's ends");
     let config = pull::OrderedConfig { deliver_policy: DeliverPolicy::All, ..pull::OrderedConfig::default() };
     let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
-    for event in log {
+    for (position, event_id) in log {
         let message = tokio::time::timeout(PATIENCE, messages.next()).await.expect("the stream is cut short");
         let message = message.unwrap().unwrap();
         let sequence = message.info().unwrap().stream_sequence;
-        assert_eq!(i64::try_from(sequence).unwrap(), event.position);
+        assert_eq!(i64::try_from(sequence).unwrap(), *position);
         let id = message.headers.as_ref().and_then(|headers| headers.get("ce-id")).map(ToString::to_string);
-        assert_eq!(id, Some(event.event_id.to_string()), "the message at {sequence}");
+        assert_eq!(id, Some(event_id.to_string()), "the message at {sequence}");
     }
 }
 
@@ -107,4 +107,34 @@ pub async fn replayed(installation: &Installation) -> BTreeMap<String, (i64, i64
             (line["agent_id"].as_str().unwrap().to_owned(), (available, held))
         })
         .collect()
+}
+
+/// What the read model says: agent → (available, held).
+pub async fn balances(installation: &Installation) -> BTreeMap<String, (i64, i64)> {
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as("select agent_id::text, available, held from read.balances")
+        .fetch_all(&installation.pool)
+        .await
+        .unwrap();
+    rows.into_iter().map(|(agent, available, held)| (agent, (available, held))).collect()
+}
+
+/// Licences that were asked for and are not issued.
+pub async fn licenses_open(installation: &Installation) -> i64 {
+    let open: Option<i64> = sqlx::query_scalar(
+        "select sum(coalesce((payload->'BatchRequested'->>'count')::bigint, 0)
+                    - coalesce((payload->'ChunkIssued'->>'count')::bigint, 0))::bigint
+         from events where aggregate_type = 'LicenseBatch'",
+    )
+    .fetch_one(&installation.pool)
+    .await
+    .unwrap();
+    open.unwrap_or_default()
+}
+
+/// Waits until every licence that was asked for is issued.
+pub async fn all_batches_issued(installation: &Installation) {
+    eventually("all batches are issued", Duration::from_secs(90), async || {
+        (licenses_open(installation).await == 0).then_some(())
+    })
+    .await;
 }

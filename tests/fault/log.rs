@@ -1,0 +1,240 @@
+//! The whole log, and what follows from it alone: its shape, and every balance at every position.
+//!
+//! The fold is written here a second time, over the JSON of the events, and shares nothing with the product's.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::model::Account;
+
+/// An event as the checks need it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Logged {
+    /// Its place in the log.
+    pub position: i64,
+    /// Its id.
+    pub event_id: Uuid,
+    /// Its aggregate's type.
+    pub aggregate_type: String,
+    /// Its aggregate.
+    pub aggregate_id: String,
+    /// Its place in its aggregate's stream.
+    pub sequence: i64,
+    /// Its type.
+    pub event_type: String,
+    /// Its payload.
+    pub payload: sqlx::types::Json<Value>,
+    /// Its circumstances.
+    pub metadata: sqlx::types::Json<HashMap<String, String>>,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl Logged {
+    /// The event's own fields.
+    pub fn body(&self) -> &Value {
+        &self.payload[&self.event_type]
+    }
+
+    /// A number of it.
+    pub fn number(&self, field: &str) -> i64 {
+        self.body()[field].as_i64().unwrap_or_default()
+    }
+
+    /// The command that led to it, and the correlation by which its sender knows it.
+    pub fn cause(&self) -> (&str, &str) {
+        let of = |name: &str| self.metadata.get(name).map(String::as_str).unwrap_or_default();
+        (of("command"), of("correlation_id"))
+    }
+}
+
+/// The whole log.
+pub async fn read(pool: &PgPool) -> Vec<Logged> {
+    sqlx::query_as(
+        "select position, event_id, aggregate_type, aggregate_id, sequence, event_type, payload, metadata, recorded_at
+         from events order by position",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// Violations of the log's shape.
+pub fn shape(log: &[Logged]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut sequences: HashMap<(&str, &str), i64> = HashMap::new();
+    let mut ids = HashSet::new();
+    for (place, event) in (1..).zip(log) {
+        if event.position != place {
+            wrong.push(format!("position {} stands where {place} should", event.position));
+        }
+        let sequence = sequences.entry((&event.aggregate_type, &event.aggregate_id)).or_default();
+        *sequence += 1;
+        if event.sequence != *sequence {
+            wrong.push(format!("event {} has sequence {} and not {sequence}", event.position, event.sequence));
+        }
+        if !ids.insert(event.event_id) {
+            wrong.push(format!("event {} has the id of another", event.position));
+        }
+    }
+    for pair in log.windows(2).filter(|pair| pair[0].recorded_at >= pair[1].recorded_at) {
+        wrong.push(format!("event {} was not recorded after the one before", pair[1].position));
+    }
+    wrong
+}
+
+/// What an agent had from a position on.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The position of the movement.
+    pub position: i64,
+    /// What it had then.
+    pub account: Account,
+}
+
+/// Every balance at every position.
+#[derive(Debug, Default)]
+pub struct Fold {
+    /// By agent.
+    pub history: BTreeMap<String, Vec<Moment>>,
+    /// Holds seen.
+    pub holds: usize,
+    /// Journals seen.
+    pub journals: usize,
+    /// What is wrong.
+    pub wrong: Vec<String>,
+}
+
+/// A hold: whose, how much it was, how much is left.
+struct Hold {
+    agent: String,
+    left: i64,
+}
+
+#[derive(Default)]
+struct Ledger {
+    accounts: BTreeMap<String, Account>,
+    holds: HashMap<String, Hold>,
+    ended: HashSet<String>,
+    journals: HashSet<String>,
+    /// Sent and not received: nothing, wherever a step ends.
+    in_transit: i64,
+    /// What all agents have, less what came from the tenant, plus what left: always nothing.
+    outside: i64,
+}
+
+/// Folds the log, event by event.
+pub fn fold(log: &[Logged]) -> Fold {
+    let (mut fold, mut ledger) = (Fold::default(), Ledger::default());
+    for (place, event) in log.iter().enumerate() {
+        if event.aggregate_type == "AgentQuota" {
+            if let Err(wrong) = ledger.take(event) {
+                fold.wrong.push(format!("event {}: {wrong}", event.position));
+            }
+            let account = ledger.accounts.get(&event.aggregate_id).copied().unwrap_or_default();
+            if account.available < 0 || account.held < 0 {
+                fold.wrong.push(format!("event {}: a balance is negative: {account:?}", event.position));
+            }
+            let moment = Moment { position: event.position, account };
+            fold.history.entry(event.aggregate_id.clone()).or_default().push(moment);
+        }
+        let ends_step = log.get(place + 1).is_none_or(|next| next.cause() != event.cause());
+        if ends_step && ledger.in_transit != 0 {
+            fold.wrong.push(format!("event {}: {} are in transit after a step", event.position, ledger.in_transit));
+            ledger.in_transit = 0;
+        }
+        let all: i64 = ledger.accounts.values().map(|account| account.available + account.held).sum();
+        if all + ledger.outside + ledger.in_transit != 0 {
+            fold.wrong.push(format!("event {}: the ledger does not balance", event.position));
+        }
+    }
+    let mut by_agent: BTreeMap<&str, i64> = BTreeMap::new();
+    for hold in ledger.holds.values() {
+        *by_agent.entry(&hold.agent).or_default() += hold.left;
+    }
+    for (agent, account) in &ledger.accounts {
+        let open = by_agent.get(agent.as_str()).copied().unwrap_or_default();
+        if account.held != open {
+            fold.wrong.push(format!("agent {agent} has {} held and open holds of {open}", account.held));
+        }
+    }
+    fold.holds = ledger.holds.len() + ledger.ended.len();
+    fold.journals = ledger.journals.len();
+    fold
+}
+
+impl Ledger {
+    fn take(&mut self, event: &Logged) -> Result<(), String> {
+        let amount = event.number("amount");
+        if amount <= 0 {
+            return Err(format!("an amount of {amount}"));
+        }
+        let text = |field: &str| event.body()[field].as_str().unwrap_or_default().to_owned();
+        let account = self.accounts.entry(event.aggregate_id.clone()).or_default();
+        match event.event_type.as_str() {
+            "QuotaToppedUp" => {
+                account.available += amount;
+                self.outside -= amount;
+                self.once(text("journal_id"))?;
+            }
+            "QuotaSent" => {
+                account.available -= amount;
+                self.in_transit += amount;
+                self.once(text("journal_id"))?;
+            }
+            "QuotaReceived" => {
+                account.available += amount;
+                self.in_transit -= amount;
+            }
+            "QuotaSpent" => {
+                account.available -= amount;
+                self.outside += amount;
+                self.once(text("journal_id"))?;
+            }
+            "QuotaHeld" => {
+                account.available -= amount;
+                account.held += amount;
+                let hold = Hold { agent: event.aggregate_id.clone(), left: amount };
+                if self.ended.contains(&text("hold_id")) || self.holds.insert(text("hold_id"), hold).is_some() {
+                    return Err("a hold is made twice".to_owned());
+                }
+            }
+            "HoldSettled" => {
+                account.held -= amount;
+                self.outside += amount;
+                self.once(text("journal_id"))?;
+                self.reduce(&text("hold_id"), &event.aggregate_id, amount, false)?;
+            }
+            "HoldReleased" => {
+                account.held -= amount;
+                account.available += amount;
+                self.once(text("journal_id"))?;
+                self.reduce(&text("hold_id"), &event.aggregate_id, amount, true)?;
+            }
+            other => return Err(format!("the harness does not know {other}")),
+        }
+        Ok(())
+    }
+
+    fn once(&mut self, journal: String) -> Result<(), String> {
+        if self.journals.insert(journal) { Ok(()) } else { Err("a journal moves twice".to_owned()) }
+    }
+
+    /// Takes from a hold; whoever releases takes what is left.
+    fn reduce(&mut self, id: &str, agent: &str, amount: i64, released: bool) -> Result<(), String> {
+        let Some(hold) = self.holds.get_mut(id) else { return Err(format!("the hold {id} is not open")) };
+        if hold.agent != agent || hold.left < amount || released && hold.left != amount {
+            return Err(format!("{amount} taken from a hold of {} of {}", hold.left, hold.agent));
+        }
+        hold.left -= amount;
+        if hold.left == 0 {
+            self.holds.remove(id);
+            self.ended.insert(id.to_owned());
+        }
+        Ok(())
+    }
+}
