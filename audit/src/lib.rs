@@ -7,6 +7,8 @@
 pub mod bill;
 pub mod entry;
 pub mod external;
+pub mod finding;
 pub mod item;
 pub mod matching;
 pub mod replay;
+pub mod tree;
