@@ -10,5 +10,7 @@ pub mod external;
 pub mod finding;
 pub mod item;
 pub mod matching;
+pub mod note;
+pub mod proof;
 pub mod replay;
 pub mod tree;
