@@ -87,7 +87,9 @@ impl FromStr for Receipt {
         if lines.next() != Some(FORMAT) {
             return Err(ReceiptError::Format);
         }
-        let index = lines.next().and_then(|line| line.strip_prefix("index ")).ok_or(ReceiptError::Format)?;
+        // Extra data is for applications, and nothing that we rely on.
+        let line = lines.next().filter(|line| !line.starts_with("extra ")).or_else(|| lines.next());
+        let index = line.and_then(|line| line.strip_prefix("index ")).ok_or(ReceiptError::Format)?;
         let index: u64 =
             index.parse().ok().filter(|number: &u64| number.to_string() == index).ok_or(ReceiptError::Format)?;
         let hashes: Vec<Hash> = lines.map(hash_of).collect::<Option<_>>().ok_or(ReceiptError::Format)?;

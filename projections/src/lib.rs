@@ -24,6 +24,7 @@ pub mod movements;
 pub mod page;
 pub mod projection;
 pub mod projects;
+pub mod raw_log;
 pub mod rebuild;
 mod rows;
 pub mod runner;
