@@ -28,6 +28,7 @@ pub mod raw_log;
 pub mod rebuild;
 mod rows;
 pub mod runner;
+pub mod seal;
 pub mod source;
 pub mod statements;
 mod visibility;

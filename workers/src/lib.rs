@@ -1,7 +1,8 @@
-//! What runs by itself: the relay to the bus, the workers of read models, and process managers.
+//! What runs by itself: the relay to the bus, the seal of the log, the workers of read models, and process managers.
 //!
 //! Table of contents of all workers: each is safe to run in any number of processes.
 
 pub mod issue_batches;
 pub mod leader;
 pub mod relay;
+pub mod seal;
