@@ -7,6 +7,10 @@
 //! | `listen` | `QUOTARY_LISTEN` | address of the API, `127.0.0.1:8080` by default |
 //! | `master_key`, `master_key_file` | `QUOTARY_MASTER_KEY`, `…_FILE` | 32 bytes in base64 that seal what is secret |
 //! | `token_keys`, `token_keys_file` | `QUOTARY_JWT_KEYS`, `…_FILE` | the JSON key set that signs access tokens |
+//! | `seal_key`, `seal_key_file` | `QUOTARY_SEAL_KEY`, `…_FILE` | the keys that seal the log, one a line; without one it is not sealed |
+//! | `seal_dir` | `QUOTARY_SEAL_DIR` | a folder that keeps the last sealed head outside of PostgreSQL |
+//! | `seal_bucket` | `QUOTARY_SEAL_BUCKET` | a bucket of NATS that keeps it too, for workers on several hosts |
+//! | `witness_url`, `witness_key` | `QUOTARY_WITNESS_URL`, `…_KEY` | a second signer and its verifier key |
 //! | `stream_prefix` | `QUOTARY_STREAM_PREFIX` | prefix of NATS names, for several installations on one server |
 //! | `connections` | `QUOTARY_CONNECTIONS` | connections to PostgreSQL of one process, 24 by default |
 //! | `cached_aggregates` | `QUOTARY_CACHED_AGGREGATES` | aggregates of a type kept in memory, 200,000 by default |
@@ -24,6 +28,7 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use quotary_audit::note::{KeyError, SignerKey, VerifierKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -57,6 +62,24 @@ pub struct Config {
     /// The key set of access tokens in a file.
     #[serde(default)]
     pub token_keys_file: Option<PathBuf>,
+    /// The keys that seal the log.
+    #[serde(default)]
+    pub seal_key: Option<Secret>,
+    /// The keys that seal the log in a file.
+    #[serde(default)]
+    pub seal_key_file: Option<PathBuf>,
+    /// The folder of the last sealed head.
+    #[serde(default)]
+    pub seal_dir: Option<PathBuf>,
+    /// The bucket of the last sealed head.
+    #[serde(default)]
+    pub seal_bucket: Option<String>,
+    /// The second signer.
+    #[serde(default)]
+    pub witness_url: Option<String>,
+    /// The second signer's verifier key.
+    #[serde(default)]
+    pub witness_key: Option<String>,
     /// Prefix of NATS names.
     #[serde(default)]
     pub stream_prefix: Option<String>,
@@ -134,6 +157,12 @@ impl Default for Config {
             master_key_file: None,
             token_keys: None,
             token_keys_file: None,
+            seal_key: None,
+            seal_key_file: None,
+            seal_dir: None,
+            seal_bucket: None,
+            witness_url: None,
+            witness_key: None,
             stream_prefix: None,
             connections: 24,
             cached_aggregates: 200_000,
@@ -156,6 +185,9 @@ pub enum ConfigError {
     /// A needed value is nowhere.
     #[error("{0} is not set")]
     Missing(&'static str),
+    /// A value is no key.
+    #[error("{0} has no key of a signed note")]
+    Key(&'static str, #[source] KeyError),
     /// A secret's file can't be read.
     #[error("{file} can't be read")]
     File {
@@ -186,6 +218,12 @@ impl Config {
                 "master_key_file",
                 "jwt_keys",
                 "jwt_keys_file",
+                "seal_key",
+                "seal_key_file",
+                "seal_dir",
+                "seal_bucket",
+                "witness_url",
+                "witness_key",
                 "stream_prefix",
                 "connections",
                 "cached_aggregates",
@@ -229,6 +267,32 @@ impl Config {
     pub fn master_key(&self) -> Result<Zeroizing<String>, ConfigError> {
         secret(self.master_key.as_ref(), self.master_key_file.as_deref())?
             .ok_or(ConfigError::Missing("QUOTARY_MASTER_KEY_FILE"))
+    }
+
+    /// The keys that seal the log; empty if it is not sealed.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if their file can't be read or a line is no key.
+    pub fn seal_keys(&self) -> Result<Vec<SignerKey>, ConfigError> {
+        let Some(text) = secret(self.seal_key.as_ref(), self.seal_key_file.as_deref())? else { return Ok(vec![]) };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(|line| line.parse().map_err(|source| ConfigError::Key("QUOTARY_SEAL_KEY", source))).collect()
+    }
+
+    /// The second signer's address and key, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if only one of both is set or the key is none.
+    pub fn witness(&self) -> Result<Option<(String, VerifierKey)>, ConfigError> {
+        match (&self.witness_url, &self.witness_key) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(ConfigError::Missing("QUOTARY_WITNESS_KEY")),
+            (None, Some(_)) => Err(ConfigError::Missing("QUOTARY_WITNESS_URL")),
+            (Some(url), Some(key)) => {
+                let key = key.parse().map_err(|source| ConfigError::Key("QUOTARY_WITNESS_KEY", source))?;
+                Ok(Some((url.clone(), key)))
+            }
+        }
     }
 
     /// The key set of access tokens.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use quotary_api::tokens::TokenKeys;
+use quotary_audit::note::{Algorithm, SignerKey};
 use quotary_commands::account::claims::find_tenant;
 use quotary_commands::tenant::create::CreateTenant;
 use quotary_commands::vault::random;
@@ -51,6 +52,10 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The name of the first tenant.
 const TENANT: &str = "dev";
+/// The name of the log.
+const ORIGIN: &str = "localhost/quotary-dev";
+/// The folder that keeps the last sealed head, beside the servers' data.
+pub const SEAL: &str = "seal";
 /// The super admin's login name.
 const USERNAME: &str = "admin";
 
@@ -67,7 +72,7 @@ pub async fn run(options: &DevOptions, stop: impl Future<Output = ()>) -> Result
     files::remove_if_there(&ready_file)?;
     let secrets = Secrets::load_or_make(&data_dir)?;
     let servers = Servers::start(&EmbeddedConfig::new(data_dir.join("servers"), Profile::Dev)).await?;
-    let outcome = serve(options, &ready_file, &secrets, &servers, stop).await;
+    let outcome = serve(options, &data_dir, &ready_file, &secrets, &servers, stop).await;
     let removed = files::remove_if_there(&ready_file);
     servers.stop().await?;
     removed?;
@@ -86,6 +91,7 @@ fn take_turn(data_dir: &Path) -> Result<File, Failure> {
 
 async fn serve(
     options: &DevOptions,
+    data_dir: &Path,
     ready_file: &Path,
     secrets: &Secrets,
     servers: &Servers,
@@ -97,6 +103,8 @@ async fn serve(
         listen: SocketAddr::from(([127, 0, 0, 1], options.port)),
         master_key: Some(Secret::from(secrets.master_key.to_string())),
         token_keys: Some(Secret::from(secrets.token_keys.to_string())),
+        seal_key: Some(Secret::from(secrets.seal_key.to_string())),
+        seal_dir: Some(data_dir.join(SEAL)),
         ..Config::default()
     };
     let service = Service::start(&config, Halves::Both).await?;
@@ -162,6 +170,7 @@ fn tell(url: &str, ready_file: &Path, password: &str) {
 struct Secrets {
     master_key: Zeroizing<String>,
     token_keys: Zeroizing<String>,
+    seal_key: Zeroizing<String>,
     admin_password: Zeroizing<String>,
 }
 
@@ -173,6 +182,10 @@ impl Secrets {
                 Ok(Zeroizing::new(STANDARD.encode(random::<32>()?.as_ref())))
             })?,
             token_keys: files::load_or_make(&folder.join("tokens.json"), || Ok(TokenKeys::generate_json()?))?,
+            seal_key: files::load_or_make(&folder.join("seal.key"), || {
+                let key = SignerKey::from_seed(ORIGIN, Algorithm::Ed25519, &*random::<32>()?)?;
+                Ok(Zeroizing::new(key.to_secret_text()))
+            })?,
             admin_password: files::load_or_make(&folder.join("admin.password"), || {
                 let bytes = random::<12>()?;
                 Ok(Zeroizing::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_ref())))

@@ -1,5 +1,5 @@
 //! The parts of the one binary that are its own: configuration, wiring of the crates into processes, the embedded servers,
-//! the import of a vendor's history, the auditor's tools and the measurements.
+//! the import of a vendor's history, the auditor's tools, the witness and the measurements.
 
 pub mod audit;
 pub mod bench;
@@ -11,3 +11,4 @@ pub mod embedded;
 pub mod files;
 pub mod import;
 pub mod service;
+pub mod witness;

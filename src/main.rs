@@ -96,6 +96,8 @@ enum Command {
     Projection(cli::projection::Projection),
     /// Signs a request of client software and prints it as a curl configuration (for `curl -K -`).
     Sign(cli::sign::Sign),
+    /// Cosigns the checkpoints of logs as long as they continue what it has seen: a second signer, on a host of its own.
+    Witness(cli::witness::Witness),
     /// Measures, beside rivals in the same run, on private servers.
     Bench(cli::bench::Bench),
     /// Rewrites the files that are made from code.
@@ -153,10 +155,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tenant(command) => command.run(&settings.load()?).await?,
         Command::Import(command) => command.run(&settings.load()?).await?,
         Command::Log(command) => command.run(|| settings.load()).await?,
-        Command::Audit(command) => command.run(&settings.load()?).await?,
+        Command::Audit(command) => return command.run(|| settings.load()).await,
         Command::Reconcile(command) => command.run()?,
         Command::Projection(command) => command.run(&settings.load()?).await?,
         Command::Sign(command) => command.run()?,
+        Command::Witness(command) => command.run(stopped()?).await?,
         Command::Bench(command) => command.run().await?,
         Command::Generate => cli::generate::run().await?,
         Command::WithServers { command } => return Ok(quotary::embedded::with_servers(command).await?),

@@ -27,6 +27,8 @@ use quotary_projections::wait::Checkpoints;
 use quotary_projections::withdrawals::Withdrawals;
 use quotary_workers::leader::LeaderOptions;
 use quotary_workers::relay::{self, RelayError, RelayOptions, RelayStatus};
+use quotary_workers::seal::heads::Heads;
+use quotary_workers::seal::{self, SealError, SealOptions, SealStatus, Witness};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -91,6 +93,12 @@ pub enum ServiceError {
     /// The relay could not be started.
     #[error("the relay could not be started")]
     Relay(#[from] RelayError),
+    /// The seal of the log could not be started.
+    #[error("the seal of the log could not be started")]
+    Seal(#[from] SealError),
+    /// The bucket of heads can't be opened.
+    #[error("the bucket of heads can't be opened")]
+    SealBucket(#[from] jetstream::context::CreateKeyValueError),
     /// A part of the process ended though nobody asked it to.
     #[error("{0} ended by itself")]
     Ended(&'static str),
@@ -118,6 +126,7 @@ struct Common {
     nats: Option<jetstream::Context>,
     names: Names,
     relay_status: Arc<RelayStatus>,
+    seal_status: Arc<SealStatus>,
     cancel: CancellationToken,
 }
 
@@ -155,10 +164,16 @@ impl Service {
             nats,
             names,
             relay_status: Arc::default(),
+            seal_status: Arc::default(),
             cancel: cancel.clone(),
         };
         let mut parts = JoinSet::new();
-        let runners = if halves == Halves::Api { vec![] } else { common.start_workers(config, &mut parts) };
+        let runners = if halves == Halves::Api {
+            vec![]
+        } else {
+            common.start_seal(config, &mut parts).await?;
+            common.start_workers(config, &mut parts)
+        };
         let address = common.start_api(config, halves, &mut parts, runners).await?;
         Ok(Self { address, commands, pool, cancel, parts, committer })
     }
@@ -242,6 +257,30 @@ impl Common {
         statuses
     }
 
+    /// Starts the seal of the log if there is a key for it.
+    async fn start_seal(
+        &self,
+        config: &Config,
+        parts: &mut JoinSet<Result<(), ServiceError>>,
+    ) -> Result<(), ServiceError> {
+        let keys = config.seal_keys()?;
+        if keys.is_empty() {
+            tracing::warn!("the log is not sealed: there is no QUOTARY_SEAL_KEY_FILE");
+            return Ok(());
+        }
+        let heads = seal_heads(config, self.nats.as_ref()).await?;
+        let witness = config.witness()?.map(|(url, key)| Witness { url, key, within: Duration::from_millis(300) });
+        let options = SealOptions {
+            witness,
+            log_head: Some(self.commands.log().head()),
+            status: self.seal_status.clone(),
+            ..SealOptions::new(keys, heads)
+        };
+        let seal = seal::run(self.pool.clone(), options, self.cancel.clone());
+        parts.spawn(async move { Ok(seal.await?) });
+        Ok(())
+    }
+
     async fn start_api(
         &self,
         config: &Config,
@@ -290,20 +329,45 @@ impl Common {
 
     /// What `/metrics` shows of the workers of this process.
     fn add_figures(&self, state: &AppState, runners: Vec<RunnerStatus>) {
-        let relay = self.relay_status.clone();
+        let (relay, seal) = (self.relay_status.clone(), self.seal_status.clone());
         let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         state.metrics.add_source(move || {
-            let report = relay.report();
+            let (report, seal) = (relay.report(), seal.report());
             let failed = runners.iter().filter(|status| status.lock().health == Health::Failed).count();
             vec![
                 ("quotary_relay_published", "The last position published to the bus", figure(report.published)),
                 ("quotary_relay_lag", "Events of the log that are not on the bus", figure(report.lag)),
                 ("quotary_relay_failures", "How often the relay was interrupted", figure(report.failures)),
                 ("quotary_relay_diverged", "Whether the stream is no copy of the log", i64::from(report.is_diverged)),
+                ("quotary_seal_size", "Events under the last checkpoint", figure(seal.size)),
+                ("quotary_seal_lag", "Events of the log that are not sealed", figure(seal.lag)),
+                ("quotary_seal_refused", "Whether the log must not be signed", i64::from(seal.is_refused)),
+                ("quotary_seal_failures", "How often the seal was interrupted", figure(seal.failures)),
+                ("quotary_seal_witnessed", "Events under the last cosigned checkpoint", figure(seal.witnessed)),
                 ("quotary_projections_failed", "Read models that gave up", figure(failed as u64)),
             ]
         });
     }
+}
+
+/// Where the last sealed head is kept outside of PostgreSQL.
+///
+/// # Errors
+/// [`ServiceError`] if there is no such place, or it can't be opened.
+pub async fn seal_heads(config: &Config, nats: Option<&jetstream::Context>) -> Result<Heads, ServiceError> {
+    let mut heads = Heads::new();
+    if let Some(folder) = &config.seal_dir {
+        heads = heads.in_folder(folder);
+    }
+    if let Some(bucket) = &config.seal_bucket {
+        let nats = nats.ok_or(ConfigError::Missing("NATS_URL"))?;
+        let config = jetstream::kv::Config { bucket: bucket.clone(), history: 8, ..Default::default() };
+        heads = heads.in_bucket(nats.create_key_value(config).await?);
+    }
+    if heads.is_empty() {
+        return Err(ConfigError::Missing("QUOTARY_SEAL_DIR").into());
+    }
+    Ok(heads)
 }
 
 type RunnerStatus = Arc<parking_lot::Mutex<quotary_projections::runner::Status>>;

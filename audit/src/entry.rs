@@ -307,6 +307,14 @@ impl<'a> Leaf<'a> {
         }
     }
 
+    /// What stands beside the leaf.
+    pub fn beside(&self) -> impl Iterator<Item = Beside> {
+        [self.payload, self.metadata].into_iter().filter_map(|text| match text {
+            Text::Beside(beside) => Some(beside),
+            Text::Inline(_) => None,
+        })
+    }
+
     /// The whole entry, `find` bringing a text that stands beside it; `None` if `find` has not that very text.
     pub fn entry_with<'b>(&self, find: impl Fn(&Beside) -> Option<&'b str>) -> Option<Entry<'b>>
     where

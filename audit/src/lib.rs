@@ -5,6 +5,7 @@
 //! the read side: event shapes and rules are written down here a second time, so that a mistake there is found here.
 
 pub mod bill;
+pub mod bundle;
 pub mod entry;
 pub mod external;
 pub mod finding;

@@ -16,6 +16,7 @@ pub mod projection;
 pub mod reconcile;
 pub mod sign;
 pub mod tenant;
+pub mod witness;
 
 pub(crate) use super::Failure;
 
@@ -28,6 +29,8 @@ pub fn use_dev_files(config: &mut Config, folder: &Path) -> Result<(), Failure> 
     config.nats_url = Some(Secret::from(ready.nats_url));
     config.master_key_file = Some(folder.join("secrets/master.key"));
     config.token_keys_file = Some(folder.join("secrets/tokens.json"));
+    config.seal_key_file = Some(folder.join("secrets/seal.key"));
+    config.seal_dir = Some(folder.join(quotary::dev::SEAL));
     Ok(())
 }
 

@@ -109,6 +109,9 @@ pub enum SealError {
     /// The head outside of PostgreSQL can't be read or written.
     #[error("the head outside of the database can't be read or written")]
     Heads(#[from] HeadError),
+    /// A step hung.
+    #[error("the seal did not come forward in time")]
+    TooSlow,
     /// The log must not be signed.
     #[error("the log must not be signed")]
     Refused(#[from] Refused),

@@ -178,7 +178,12 @@ impl Appender {
     /// The root as it is now.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut right: Option<Hash> = None;
+        self.root_with(None)
+    }
+
+    /// The root with one more subtree at the right, which is smaller than all that are there.
+    #[must_use]
+    pub fn root_with(&self, mut right: Option<Hash>) -> Hash {
         for level in &self.levels {
             // From the smallest subtree at the right edge to the largest; the bits of the number say which there are.
             let mut parts = level.hashes.as_slice();

@@ -24,6 +24,9 @@ use crate::leader::Leader;
 /// How long a witness that was silent is left alone.
 const WITNESS_REST: Duration = Duration::from_secs(5);
 
+/// How long one step may take.
+const STEP_WITHIN: Duration = Duration::from_secs(60);
+
 /// A sealer while it holds the lock.
 pub(super) struct Term<'a> {
     sealer: &'a Sealer,
@@ -44,10 +47,10 @@ impl<'a> Term<'a> {
         let mut term =
             Self { sealer, leader, appender, last, sealed_at: None, witnessed: None, witness_rests_until: None };
         let sealing = async {
-            term.find_place().await?;
+            bounded(term.find_place()).await?;
             loop {
                 let head = term.wait().await?;
-                term.seal(head).await?;
+                bounded(term.seal(head)).await?;
             }
         };
         // What is under way when the process stops is found again by the next term.
@@ -349,6 +352,11 @@ impl<'a> Term<'a> {
         self.witness_rests_until = Some(Instant::now() + WITNESS_REST);
         Ok(())
     }
+}
+
+/// A step that hangs on a connection that is half open must not keep the lock for ever.
+async fn bounded(step: impl Future<Output = Result<(), SealError>>) -> Result<(), SealError> {
+    tokio::time::timeout(STEP_WITHIN, step).await.map_err(|_| SealError::TooSlow)?
 }
 
 fn signed(keys: &KeyList, note: &Note) -> Result<Checkpoint, SealError> {

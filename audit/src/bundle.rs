@@ -1,0 +1,86 @@
+//! A bundle: the whole log as plain files, in the layout of `c2sp.org/tlog-tiles`, with all that is needed to check it
+//! somewhere else.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `tile/entries/<N>` | 256 entries, each behind its length in two bytes, big-endian |
+//! | `tile/<L>/<N>` | 256 hashes of level `L`, as they are stored beside the log |
+//! | `checkpoint` | the last checkpoint |
+//! | `checkpoints` | checkpoints from the first to the last, an empty line between them |
+//! | `keys` | all issues of the list of keys, likewise |
+//! | `texts/<sha256>` | payloads that are too large for an entry |
+//! | `manifest.json` | how much there is; written last, so a bundle without it is unfinished |
+//!
+//! What always holds: entries are written in the order of the log's rows, whatever positions those say they have, and
+//! nothing is repaired on the way: what is wrong with the log is wrong with the bundle.
+
+mod order;
+mod read;
+mod roots;
+mod verify;
+mod write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::Entry;
+use crate::finding::Finding;
+
+pub use order::Order;
+pub use verify::{Held, Options, Report, verify};
+pub use write::Writer;
+
+/// The format's name in a manifest.
+pub const FORMAT: &str = "quotary-bundle/v1";
+
+/// How much there is in a bundle. It is no evidence: everything it says is found out again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The log's name.
+    pub origin: String,
+    /// Entries in the bundle.
+    pub entries: u64,
+    /// Events under the last checkpoint.
+    pub size: u64,
+    /// Checkpoints in the bundle.
+    pub checkpoints: u64,
+}
+
+/// Rules that events must keep, from the first on.
+pub trait Rules {
+    /// What is known in the end.
+    type Summary;
+
+    /// Checks the next event.
+    ///
+    /// # Errors
+    /// The first [`Finding`]; no more events follow then.
+    fn check(&mut self, entry: &Entry<'_>) -> Result<(), Finding>;
+
+    /// Checks what can only be known in the end.
+    ///
+    /// # Errors
+    /// The first [`Finding`].
+    fn finish(self) -> Result<Self::Summary, Finding>;
+}
+
+/// No rules but those of every log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnyEvents;
+
+impl Rules for AnyEvents {
+    type Summary = ();
+
+    fn check(&mut self, _entry: &Entry<'_>) -> Result<(), Finding> {
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Finding> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
