@@ -470,6 +470,31 @@ CREATE TABLE public.refresh_tokens (
     CONSTRAINT refresh_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
 );
 
+CREATE TABLE public.seal_checkpoints (
+    size bigint NOT NULL,
+    note text NOT NULL,
+    sealed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT seal_checkpoints_size_check CHECK ((size > 0))
+);
+
+CREATE TABLE public.seal_keys (
+    serial bigint NOT NULL,
+    note text NOT NULL,
+    CONSTRAINT seal_keys_serial_check CHECK ((serial > 0))
+);
+
+CREATE TABLE public.seal_tiles (
+    level smallint NOT NULL,
+    tile bigint NOT NULL,
+    first smallint NOT NULL,
+    hashes bytea NOT NULL,
+    CONSTRAINT seal_tiles_check CHECK ((((octet_length(hashes) >= 32) AND (octet_length(hashes) <= (32 * (256 - first)))) AND ((octet_length(hashes) % 32) = 0))),
+    CONSTRAINT seal_tiles_first_check CHECK (((first >= 0) AND (first <= 255))),
+    CONSTRAINT seal_tiles_level_check CHECK (((level >= 0) AND (level <= 7))),
+    CONSTRAINT seal_tiles_tile_check CHECK ((tile >= 0))
+);
+ALTER TABLE ONLY public.seal_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
 CREATE TABLE public.snapshots (
     aggregate_type text NOT NULL,
     aggregate_id text NOT NULL,
@@ -727,7 +752,7 @@ CREATE TABLE withdrawals_1.withdrawals (
     sequence bigint NOT NULL,
     "position" bigint NOT NULL,
     CONSTRAINT withdrawals_amount_check CHECK ((amount > 0)),
-    CONSTRAINT withdrawals_status_check CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'refused'::text, 'paid'::text])))
+    CONSTRAINT withdrawals_status_check CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'refused'::text, 'paid'::text, 'suspended'::text, 'cancelled'::text, 'expired'::text])))
 );
 
 CREATE VIEW read.withdrawals AS
@@ -845,6 +870,15 @@ ALTER TABLE ONLY public.receipts
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (token_hash);
+
+ALTER TABLE ONLY public.seal_checkpoints
+    ADD CONSTRAINT seal_checkpoints_pkey PRIMARY KEY (size);
+
+ALTER TABLE ONLY public.seal_keys
+    ADD CONSTRAINT seal_keys_pkey PRIMARY KEY (serial);
+
+ALTER TABLE ONLY public.seal_tiles
+    ADD CONSTRAINT seal_tiles_pkey PRIMARY KEY (level, tile, first);
 
 ALTER TABLE ONLY public.snapshots
     ADD CONSTRAINT snapshots_pkey PRIMARY KEY (aggregate_type, aggregate_id);
@@ -992,6 +1026,12 @@ GRANT SELECT ON TABLE public.projections TO quotary_service;
 GRANT SELECT,INSERT ON TABLE public.receipts TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_tokens TO quotary_service;
+
+GRANT SELECT,INSERT ON TABLE public.seal_checkpoints TO quotary_service;
+
+GRANT SELECT,INSERT ON TABLE public.seal_keys TO quotary_service;
+
+GRANT SELECT,INSERT ON TABLE public.seal_tiles TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.snapshots TO quotary_service;
 

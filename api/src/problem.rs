@@ -117,6 +117,8 @@ codes! {
     Unavailable => (SERVICE_UNAVAILABLE, "unavailable", "The service is not available now"),
     /// A read model does not contain the position asked for.
     ReadModelBehind => (SERVICE_UNAVAILABLE, "read-model-behind", "The read model is behind"),
+    /// The log is not sealed up to what was asked for.
+    NotSealed => (SERVICE_UNAVAILABLE, "not-sealed", "The log is not sealed that far"),
     /// The request took too long.
     TimedOut => (SERVICE_UNAVAILABLE, "timed-out", "The request took too long"),
     /// The process is not ready.
