@@ -8,6 +8,7 @@ use crate::embedded::{EmbeddedConfig, Profile, Servers};
 use report::Report;
 use scene::Failure;
 
+pub mod bundle_verify;
 pub mod commands;
 pub mod http;
 pub mod import;
@@ -18,6 +19,7 @@ pub mod read_side;
 pub mod reconcile_external;
 pub mod report;
 pub mod scene;
+pub mod sealing;
 pub mod transfers;
 pub mod verify_http;
 
@@ -65,6 +67,9 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     }
     if wanted(&["relay", "projection"]) {
         read_side::measure(servers, report).await?;
+    }
+    if wanted(&["bundle_verify"]) {
+        bundle_verify::measure(servers, report).await?;
     }
     if wanted(&["verify_http"]) {
         verify_http::measure(servers, report).await?;
