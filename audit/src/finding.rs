@@ -6,13 +6,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Which rule is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// What is needed for the check is not there.
     Incomplete,
-    /// The bytes are not those of an entry, or an event's payload is not of a known shape.
+    /// The bytes are not those of an entry.
     Unreadable,
     /// The bytes are not those that were sealed.
     Altered,
@@ -24,16 +23,31 @@ pub enum Kind {
     Signature,
     /// A position is missing, doubled or at another place.
     Position,
-    /// Its time is not after that of the one before.
-    Time,
-    /// An id stands twice.
-    Identity,
-    /// Its place in its stream is not the next one, or the stream is another tenant's.
-    Stream,
-    /// The ledger does not add up.
-    Balance,
-    /// A change of state that is not allowed.
-    State,
+    /// A rule of what events mean, by its code; see [`crate::replay::Kind`].
+    Rule(&'static str),
+}
+
+impl Kind {
+    /// The kind's name in reports.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Unreadable => "unreadable",
+            Self::Altered => "altered",
+            Self::Tile => "tile",
+            Self::Checkpoint => "checkpoint",
+            Self::Signature => "signature",
+            Self::Position => "position",
+            Self::Rule(code) => code,
+        }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
 }
 
 /// The first thing that is wrong, and where.

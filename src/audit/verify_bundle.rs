@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use quotary_audit::bundle::{self, Held, Options};
 use quotary_audit::finding::Finding;
 use quotary_audit::note::VerifierKey;
+use quotary_audit::replay::{Replay, Summary};
 use serde::Serialize;
 
 /// What a check says, for people and programs.
@@ -24,6 +25,8 @@ pub struct Report {
     pub is_pinned: bool,
     /// Events under the last checkpoint that a witness has cosigned, and when, in seconds since 1970.
     pub witnessed: Option<(u64, u64)>,
+    /// What the log says as a whole, if nothing is wrong.
+    pub summary: Option<Summary>,
     /// The first thing that is wrong.
     pub first: Option<Finding>,
     /// All that was found, the first position first.
@@ -51,7 +54,7 @@ pub fn options(
 /// Checks the bundle in `folder`.
 #[must_use]
 pub fn run(folder: &Path, options: &Options) -> Report {
-    let report = bundle::verify(folder, options, bundle::AnyEvents);
+    let report = bundle::verify(folder, options, Replay::default());
     Report {
         origin: report.origin,
         entries: report.entries,
@@ -59,6 +62,7 @@ pub fn run(folder: &Path, options: &Options) -> Report {
         checkpoints: report.checkpoints,
         is_pinned: report.is_pinned,
         witnessed: report.witnessed,
+        summary: report.summary,
         first: report.findings.first().cloned(),
         findings: report.findings,
     }

@@ -81,6 +81,28 @@ impl Installation {
         &self.database_url
     }
 
+    /// Sets a variable for all processes that are started from now on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Copies the database, which nobody may use meanwhile; the copy's URL. It goes with [`Installation::discard`].
+    pub async fn copy(&self, suffix: &str) -> String {
+        self.pool.close().await;
+        let copy = format!("{}_{suffix}", self.database);
+        let mut connection = self.admin.connect().await.unwrap();
+        let create = format!("create database {copy} template {}", self.database);
+        sqlx::raw_sql(&create).execute(&mut connection).await.unwrap();
+        self.admin.clone().database(&copy).to_url_lossy().to_string()
+    }
+
+    /// Removes a copy.
+    pub async fn discard(&self, suffix: &str) {
+        let mut connection = self.admin.connect().await.unwrap();
+        let drop = format!("drop database {}_{suffix} with (force)", self.database);
+        sqlx::raw_sql(&drop).execute(&mut connection).await.unwrap();
+    }
+
     /// A command of the binary on this installation.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = quotary();

@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use super::Rules;
 use super::read::{EntryTile, compare, entry_tile, first_position, hash_tile, manifest, notes};
 use super::roots::Roots;
 use super::write::text_path;
-use super::{Order, Rules};
 use crate::entry::{Beside, Entry, Leaf};
 use crate::finding::{Finding, Kind};
 use crate::keys::{self, KeyList};
@@ -153,7 +153,7 @@ fn check<R: Rules>(
         right_until: 0,
         wrong_root: None,
         differs: None,
-        rules: Some((Order::default(), rules)),
+        rules: Some(rules),
         rule_finding: None,
     };
     let walked = walk_entries(folder, options.threads.max(1), manifest.entries, size, &mut walk, report);
@@ -207,7 +207,7 @@ struct Walk<'a, R> {
     wrong_root: Option<Expected>,
     /// The first entry that is not the one in the stored tiles.
     differs: Option<Finding>,
-    rules: Option<(Order, R)>,
+    rules: Option<R>,
     rule_finding: Option<Finding>,
 }
 
@@ -245,7 +245,7 @@ fn walk_entries<R: Rules>(
             let tile =
                 lane.recv().map_err(|_| Finding::new(report.entries + 1, Kind::Incomplete, "a thread ended"))??;
             report.entries += tile.hashes.len() as u64;
-            walk.take(tile);
+            walk.take(&tile);
         }
         report.root = walk.root.as_ref().map(text_of);
         Ok(())
@@ -253,7 +253,7 @@ fn walk_entries<R: Rules>(
 }
 
 impl<R: Rules> Walk<'_, R> {
-    fn take(&mut self, tile: EntryTile) {
+    fn take(&mut self, tile: &EntryTile) {
         let first = tile.index * TILE_WIDTH as u64;
         let end = first + tile.hashes.len() as u64;
         while self.expected.front().is_some_and(|expected| expected.size <= end) {
@@ -269,7 +269,7 @@ impl<R: Rules> Walk<'_, R> {
             }
         }
         self.differs = self.differs.take().or_else(|| tile.differs.clone());
-        self.check_rules(&tile, first);
+        self.check_rules(tile, first);
         self.root = Some(self.roots.root_over(tile.root.unwrap_or_else(|| root_of(&tile.hashes))));
         if let Some(root) = tile.root {
             self.roots.push(root);
@@ -277,12 +277,9 @@ impl<R: Rules> Walk<'_, R> {
     }
 
     fn check_rules(&mut self, tile: &EntryTile, first: u64) {
-        let Some((order, rules)) = &mut self.rules else { return };
+        let Some(rules) = &mut self.rules else { return };
         for (position, bytes) in (first + 1..).zip(tile.entries()) {
-            let checked = with_entry(self.folder, position, bytes, |entry| {
-                order.check(entry)?;
-                rules.check(entry)
-            });
+            let checked = with_entry(self.folder, position, bytes, |entry| rules.check(entry));
             if let Err(finding) = checked {
                 self.rule_finding = Some(finding);
                 self.rules = None;
@@ -320,10 +317,7 @@ impl<R: Rules> Walk<'_, R> {
             check_upper_tiles(self.folder, &self.roots.tiles, size)?;
         }
         match self.rules.take() {
-            Some((order, rules)) if report.findings.is_empty() => {
-                order.finish()?;
-                rules.finish().map(Some)
-            }
+            Some(rules) if report.findings.is_empty() => rules.finish().map(Some),
             _ => Ok(None),
         }
     }
@@ -338,6 +332,11 @@ fn with_entry(
 ) -> Result<(), Finding> {
     let unreadable = |what: &dyn std::fmt::Display| Finding::new(position, Kind::Unreadable, what);
     let leaf = Leaf::decode(bytes).map_err(|error| unreadable(&error))?;
+    if leaf.position() != position {
+        // The place in the bundle counts, which is the place in the tree.
+        let what = format!("the event is not here; position {} stands in its place", leaf.position());
+        return Err(Finding::new(position, Kind::Position, what));
+    }
     if let Some(entry) = leaf.entry() {
         return each(&entry);
     }

@@ -52,7 +52,7 @@ pub enum HeadError {
 #[derive(Clone, Debug)]
 enum Place {
     Folder(PathBuf),
-    Bucket(kv::Store),
+    Bucket(Box<kv::Store>),
 }
 
 /// All places where the last head is kept.
@@ -78,7 +78,7 @@ impl Heads {
     /// Also in a bucket of NATS, which all hosts share.
     #[must_use]
     pub fn in_bucket(mut self, bucket: kv::Store) -> Self {
-        self.places.push(Place::Bucket(bucket));
+        self.places.push(Place::Bucket(Box::new(bucket)));
         self
     }
 

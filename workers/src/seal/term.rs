@@ -7,7 +7,7 @@
 use quotary_audit::entry::{self, Entry};
 use quotary_audit::finding::{Finding, Kind};
 use quotary_audit::keys::{self, KeyList, KeyTerm, KeysError};
-use quotary_audit::note::{Checkpoint, Note, VerifierKey};
+use quotary_audit::note::{Checkpoint, Note, SignerKey, VerifierKey};
 use quotary_audit::tree::{
     Appender, Hash, Proof, TILE_WIDTH, TileSet, check_consistency, consistency_proof, empty_root, leaf_hash, root_proof,
 };
@@ -103,7 +103,7 @@ impl<'a> Term<'a> {
     /// The list of keys so far. It must lead to a key that we have: a list that somebody else made does not.
     async fn known_keys(&mut self, is_sealed: bool) -> Result<KeyList, SealError> {
         let issues = store::keys(self.connection()).await?;
-        let own: Vec<VerifierKey> = self.sealer.options.keys.iter().map(|key| key.verifier()).collect();
+        let own: Vec<VerifierKey> = self.sealer.options.keys.iter().map(SignerKey::verifier).collect();
         let origin = self.sealer.origin.clone();
         if issues.is_empty() {
             if is_sealed {
@@ -118,7 +118,7 @@ impl<'a> Term<'a> {
 
     /// Issues the list anew if the keys have changed.
     async fn issue_keys(&mut self, known: KeyList) -> Result<(), SealError> {
-        let own: Vec<VerifierKey> = self.sealer.options.keys.iter().map(|key| key.verifier()).collect();
+        let own: Vec<VerifierKey> = self.sealer.options.keys.iter().map(SignerKey::verifier).collect();
         let next = match known.serial {
             0 => Some(KeyList { serial: 1, ..known }),
             _ => known.rotated(&own, self.last.size),
