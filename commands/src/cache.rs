@@ -31,8 +31,8 @@ use crate::log::stream::{LoadError, Loaded, load};
 /// The last decided state of an aggregate.
 #[derive(Debug)]
 pub struct Held<A> {
-    /// The state.
-    pub aggregate: A,
+    /// The state; shared with those who only read it.
+    pub aggregate: Arc<A>,
     /// The sequence of its last event.
     pub sequence: u64,
     /// Whose it is; `None` before its first event.
@@ -159,11 +159,11 @@ pub async fn lock<A: Stored>(
         }
         match held.as_mut() {
             None if presumed_new => {
-                *held = Some(Held { aggregate: A::default(), sequence: 0, tenant_id: None, pending: None });
+                *held = Some(Held { aggregate: Arc::default(), sequence: 0, tenant_id: None, pending: None });
             }
             None => {
                 let Loaded { aggregate, sequence, tenant_id } = load::<A>(pool, id).await?;
-                *held = Some(Held { aggregate, sequence, tenant_id, pending: None });
+                *held = Some(Held { aggregate: Arc::new(aggregate), sequence, tenant_id, pending: None });
             }
             Some(known) => {
                 if known.pending.as_ref().is_some_and(|ticket| matches!(ticket.peek(), Some(Ok(Ok(_))))) {

@@ -1,13 +1,17 @@
 //! The unit of work: opens several aggregates (locks in one order), lets a command decide on each, and appends all
 //! events in one atomic step.
 //!
-//! Aggregates that are only read count too: the database checks that they have not changed since.
+//! Aggregates that are only read count too: the database checks that they have not changed since. Those that many
+//! commands read and few change (a tenant's rules, accounts) are opened by [`Plan::read`], which holds no lock while the
+//! command decides: nobody waits for another reader, and whoever was overtaken by a change decides again.
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use quotary_domain::{Aggregate, EventName as _, TenantId};
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::cache::{Held, Locked, Stored, lock};
@@ -22,7 +26,7 @@ pub struct Plan {
     streams: Vec<Box<dyn Open>>,
 }
 
-/// An aggregate of a [`Plan`].
+/// An aggregate of a [`Plan`] that the command may change.
 pub struct Handle<A> {
     index: usize,
     aggregate: PhantomData<fn() -> A>,
@@ -36,6 +40,23 @@ impl<A> Clone for Handle<A> {
 
 impl<A> Copy for Handle<A> {}
 
+/// An aggregate of a [`Plan`] that the command only reads.
+pub struct Seen<A>(Handle<A>);
+
+impl<A> Clone for Seen<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Seen<A> {}
+
+impl<A> From<Handle<A>> for Seen<A> {
+    fn from(handle: Handle<A>) -> Self {
+        Self(handle)
+    }
+}
+
 impl Plan {
     /// No aggregates yet.
     #[must_use]
@@ -46,32 +67,56 @@ impl Plan {
     /// Asks for an aggregate. The first one asked for is the one that `If-Match` speaks of. Asking twice for the same
     /// gives the same handle.
     pub fn open<A: Stored>(&mut self, id: impl Into<Uuid>) -> Handle<A> {
-        self.add(id.into(), false)
+        self.add(id.into(), Access::Lock)
     }
 
     /// Like [`Plan::open`], for an id that was just made: it is not looked up in the log first.
     pub fn open_new<A: Stored>(&mut self, id: impl Into<Uuid>) -> Handle<A> {
-        self.add(id.into(), true)
+        self.add(id.into(), Access::LockNew)
     }
 
-    fn add<A: Stored>(&mut self, id: Uuid, presumed_new: bool) -> Handle<A> {
+    /// Asks for an aggregate that is only read: its state is taken as it is, tentative or not, and its lock is given up
+    /// at once. If the plan also opens it, it is as locked as any.
+    pub fn read<A: Stored>(&mut self, id: impl Into<Uuid>) -> Seen<A> {
+        Seen(self.add(id.into(), Access::Glance))
+    }
+
+    fn add<A: Stored>(&mut self, id: Uuid, access: Access) -> Handle<A> {
         let known = self.streams.iter().position(|stream| stream.key() == (A::TYPE, id));
-        let index = known.unwrap_or_else(|| {
-            self.streams.push(Box::new(Of::<A> { id, presumed_new, aggregate: PhantomData }));
-            self.streams.len() - 1
-        });
+        let index = match known {
+            Some(index) => {
+                self.streams[index].want(access);
+                index
+            }
+            None => {
+                self.streams.push(Box::new(Of::<A> { id, access, aggregate: PhantomData }));
+                self.streams.len() - 1
+            }
+        };
         Handle { index, aggregate: PhantomData }
     }
 }
 
+/// How an aggregate is opened; what comes later holds more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Access {
+    /// Read, the lock given up at once.
+    Glance,
+    /// Locked until its events are in the queue, and not looked up in the log at the first attempt.
+    LockNew,
+    /// Locked until its events are in the queue.
+    Lock,
+}
+
 trait Open: Send + Sync {
     fn key(&self) -> (&'static str, Uuid);
+    fn want(&mut self, access: Access);
     fn open<'a>(&'a self, log: &'a EventLog, first_attempt: bool) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>>;
 }
 
 struct Of<A> {
     id: Uuid,
-    presumed_new: bool,
+    access: Access,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -80,11 +125,26 @@ impl<A: Stored> Open for Of<A> {
         (A::TYPE, self.id)
     }
 
+    fn want(&mut self, access: Access) {
+        self.access = self.access.max(access);
+    }
+
     fn open<'a>(&'a self, log: &'a EventLog, first_attempt: bool) -> BoxFuture<'a, Result<Box<dyn Opened>, LoadError>> {
         Box::pin(async move {
-            let presumed_new = self.presumed_new && first_attempt;
+            let presumed_new = self.access == Access::LockNew && first_attempt;
             let Locked { held, poison } = lock::<A>(log.caches(), log.pool(), self.id, presumed_new).await?;
-            let cached = Cached { id: self.id, held, poison, changed: None, added: 0 };
+            let known = held.as_ref().expect("a locked slot holds a state");
+            let cached = Cached {
+                id: self.id,
+                base: known.aggregate.clone(),
+                sequence: known.sequence,
+                tenant_id: known.tenant_id,
+                // Whoever made a tentative state is in the queue before us, so we rest on it like one who holds the lock.
+                lock: (self.access != Access::Glance).then_some(held),
+                poison,
+                changed: None,
+                added: 0,
+            };
             Ok(Box::new(cached) as Box<dyn Opened>)
         })
     }
@@ -105,33 +165,34 @@ trait Opened: Any + Send {
 /// An aggregate from the cache, with what was decided on it in this unit.
 struct Cached<A: Stored> {
     id: Uuid,
-    held: tokio::sync::OwnedMutexGuard<Option<Held<A>>>,
+    base: Arc<A>,
+    sequence: u64,
+    tenant_id: Option<TenantId>,
+    /// `None` if it is only read.
+    lock: Option<OwnedMutexGuard<Option<Held<A>>>>,
     poison: Poison,
     changed: Option<A>,
     added: u64,
 }
 
 impl<A: Stored> Cached<A> {
-    fn base(&self) -> &Held<A> {
-        self.held.as_ref().expect("a locked slot holds a state")
-    }
-
     fn state(&self) -> &A {
-        self.changed.as_ref().unwrap_or_else(|| &self.base().aggregate)
+        self.changed.as_ref().unwrap_or(&self.base)
     }
 }
 
 impl<A: Stored> Opened for Cached<A> {
     fn tenant_id(&self) -> Option<TenantId> {
-        self.base().tenant_id
+        self.tenant_id
     }
 
     fn check(&self) -> StreamCheck {
         StreamCheck {
             aggregate_type: A::TYPE.into(),
             aggregate_id: self.id.to_string(),
-            expected: self.base().sequence,
+            expected: self.sequence,
             added: self.added,
+            is_glance: self.lock.is_none(),
             poison: self.poison.clone(),
         }
     }
@@ -141,15 +202,15 @@ impl<A: Stored> Opened for Cached<A> {
         self.added = 0;
     }
 
-    fn keep(mut self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<OnceDurable> {
-        let aggregate = self.changed.take()?;
-        let (id, before) = (self.id, self.base().sequence);
-        let sequence = before + self.added;
+    fn keep(self: Box<Self>, tenant_id: TenantId, ticket: &Ticket) -> Option<OnceDurable> {
+        let Self { id, sequence: before, lock, changed, added, .. } = *self;
+        let (aggregate, mut lock) = (Arc::new(changed?), lock?);
+        let sequence = before + added;
         let snapshot =
             (before / crate::snapshot::EVERY != sequence / crate::snapshot::EVERY).then(|| aggregate.clone());
-        *self.held = Some(Held { aggregate, sequence, tenant_id: Some(tenant_id), pending: Some(ticket.clone()) });
+        *lock = Some(Held { aggregate, sequence, tenant_id: Some(tenant_id), pending: Some(ticket.clone()) });
         snapshot
-            .map(|state| Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &state)) as Box<_>)
+            .map(|state| Box::new(move |log: &EventLog| log.snapshots().offer(id, before, sequence, &*state)) as Box<_>)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -196,11 +257,17 @@ impl Unit {
         self.cached(handle).state()
     }
 
+    /// The state of an aggregate that the command only reads.
+    #[must_use]
+    pub fn see<A: Stored>(&self, seen: Seen<A>) -> &A {
+        self.get(seen.0)
+    }
+
     /// The sequence of an aggregate's last event, with those of this unit.
     #[must_use]
     pub fn sequence<A: Stored>(&self, handle: Handle<A>) -> u64 {
         let cached = self.cached(handle);
-        cached.base().sequence + cached.added
+        cached.sequence + cached.added
     }
 
     fn cached<A: Stored>(&self, handle: Handle<A>) -> &Cached<A> {
@@ -221,8 +288,8 @@ impl Unit {
         if events.is_empty() {
             return Ok(());
         }
-        let mut state = cached.changed.take().unwrap_or_else(|| cached.base().aggregate.clone());
-        let first = cached.base().sequence + cached.added + 1;
+        let mut state = cached.changed.take().unwrap_or_else(|| A::clone(&cached.base));
+        let first = cached.sequence + cached.added + 1;
         cached.added += events.len() as u64;
         for (sequence, event) in (first..).zip(events) {
             self.events.push(new_event::<A>(handle.index, sequence, &event));
@@ -245,6 +312,7 @@ impl Unit {
             aggregate_id: id.into().to_string(),
             expected: 0,
             added: events.len() as u64,
+            is_glance: false,
             poison: Poison::default(),
         });
         Ok(())

@@ -23,6 +23,8 @@ pub struct StreamCheck {
     pub expected: u64,
     /// How many events the request adds to it.
     pub added: u64,
+    /// Whether the state was only looked at, so that others may have changed it since and stand before in the queue.
+    pub is_glance: bool,
     /// Set when what the decision rested on turned out not to be durable.
     pub poison: Poison,
 }

@@ -334,9 +334,14 @@ fn fates(batch: &[Queued]) -> Vec<Fate> {
         };
         let key = append.receipt.as_ref().map(|receipt| (append.tenant_id, receipt.key_hash));
         let taken = append.claims.iter().map(identity).find(|claim| claims.contains(claim));
+        // Only looked at, and changed by an earlier request of this batch since: what is cached is that one's state.
+        let is_overtaken = |stream: &&StreamCheck| {
+            stream.is_glance && sequences.get(&name(stream)).is_some_and(|known| *known > stream.expected)
+        };
         let fate = if append.streams.iter().any(|stream| is_void(&stream)) {
             // What the request only read and found in order stays cached.
-            append.streams.iter().filter(is_void).for_each(|stream| stream.poison.set());
+            let spoilt = append.streams.iter().filter(|stream| is_void(stream) && !is_overtaken(stream));
+            spoilt.for_each(|stream| stream.poison.set());
             request.poison();
             Fate::Void
         } else if key.is_some_and(|key| !receipts.insert(key)) {

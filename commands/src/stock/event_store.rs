@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use cqrs_es::{AggregateContext, AggregateError, EventEnvelope, EventStore};
 use quotary_domain::{EventName as _, Metadata, TenantId};
@@ -82,7 +83,7 @@ impl<A: Stored> EventStore<A> for LogEventStore<A> {
         if held.tenant_id.is_some_and(|owner| owner != self.tenant_id) {
             return Err(unexpected("the aggregate belongs to another tenant".into()));
         }
-        Ok(LogContext { id, working: held.aggregate.clone(), locked })
+        Ok(LogContext { id, working: A::clone(&held.aggregate), locked })
     }
 
     async fn commit(
@@ -112,12 +113,12 @@ impl<A: Stored> EventStore<A> for LogEventStore<A> {
             .collect();
         let added = envelopes.len() as u64;
         let check =
-            StreamCheck { aggregate_type: A::TYPE.into(), aggregate_id: id.to_string(), expected, added, poison };
+            StreamCheck { aggregate_type: A::TYPE.into(), aggregate_id: id.to_string(), expected, added, is_glance: false, poison };
         let append = append(self.tenant_id, check, &envelopes, &metadata)
             .map_err(|error| AggregateError::UnexpectedError(error.into()))?;
         let ticket = self.log.committer().enqueue(append).await.map_err(refused)?;
         *held = Some(Held {
-            aggregate: working,
+            aggregate: Arc::new(working),
             sequence: expected + added,
             tenant_id: Some(self.tenant_id),
             pending: Some(ticket.clone()),

@@ -96,6 +96,7 @@ impl PersistedEventRepository for LogRepository {
             aggregate_id: first.aggregate_id.clone(),
             expected: first.sequence.saturating_sub(1) as u64,
             added: events.len() as u64,
+            is_glance: false,
             poison: Poison::default(),
         };
         let append = Append {
