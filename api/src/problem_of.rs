@@ -56,6 +56,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(what) => Self::not_found(what),
             Refusal::Invalid { field, detail } => Self::invalid(format!("/{field}"), detail),
             Refusal::AccountDisabled => Self::new(Code::AccountDisabled, "the account is disabled"),
+            Refusal::WithdrawalsWait => Self::new(Code::WrongStatus, "withdrawals of the account wait for a decision"),
             Refusal::WrongPassword => Self::new(Code::WrongPassword, "the present password is wrong")
                 .with_error("/current_password", "is not the present password"),
             Refusal::Tenant(TenantError::Exists(_)) => Self::of(Code::AlreadyExists),
@@ -79,6 +80,7 @@ fn account(error: &AccountError) -> Problem {
         AccountError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         AccountError::TooDeep => Problem::new(Code::LimitReached, error.to_string()),
         AccountError::InvalidRates => Problem::invalid("/rates", error.to_string()),
+        AccountError::Erased | AccountError::NotDisabled => Problem::new(Code::WrongStatus, error.to_string()),
     }
 }
 

@@ -5,5 +5,6 @@ pub mod claims;
 pub mod create;
 pub mod disable;
 pub mod enable;
+pub mod erase_personal_data;
 pub mod secrets;
 pub mod unlock;

@@ -32,6 +32,9 @@ pub enum Refusal {
     /// The other account is disabled.
     #[error("the account is disabled")]
     AccountDisabled,
+    /// Withdrawals of the account wait for a decision.
+    #[error("withdrawals of the account wait for a decision")]
+    WithdrawalsWait,
     /// The present password is wrong.
     #[error("the password is wrong")]
     WrongPassword,

@@ -1,6 +1,7 @@
 //! Account: a user of a tenant with a role and a place in the tree.
 //!
-//! Passwords and e-mail addresses live beside the log, never in it, so that they can be erased.
+//! Passwords and e-mail addresses live beside the log, never in it, so that they can be erased. What of a person stands in
+//! the log (bank details) is sealed with the person's own key; two super admins together can have that key deleted.
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,10 @@ pub struct Account {
     pub disabled: bool,
     /// What it earns by sales of those below, by level: the first rate for its own agents' sales.
     pub commission_rates: Vec<BasisPoints>,
+    /// Who asked for its person's data to be erased.
+    pub erasure_requested_by: Option<AccountId>,
+    /// Its person's data is erased; the account stays disabled for good.
+    pub erased: bool,
 }
 
 /// A hundredth of a percent.
@@ -105,6 +110,11 @@ pub enum AccountCommand {
     RecordUnlock,
     /// Earns by sales of those below from now on.
     SetCommissionRates(Vec<BasisPoints>),
+    /// Its person's data goes: the first super admin asks, a second one confirms.
+    ErasePersonalData {
+        /// Who says so.
+        by: AccountId,
+    },
 }
 
 /// What happened to an account.
@@ -125,6 +135,16 @@ pub enum AccountEvent {
         /// By level, in hundredths of a percent; empty for nothing.
         rates: Vec<BasisPoints>,
     },
+    /// Its person's data is to be erased once another confirms it.
+    ErasureRequested {
+        /// Who asked.
+        by: AccountId,
+    },
+    /// Its person's data is erased: the key that sealed it is no more, and none will be made again.
+    PersonalDataErased {
+        /// Who confirmed.
+        by: AccountId,
+    },
 }
 
 event_names!(AccountEvent {
@@ -134,6 +154,8 @@ event_names!(AccountEvent {
     PasswordChanged,
     AccountUnlocked,
     CommissionRatesSet,
+    ErasureRequested,
+    PersonalDataErased,
 });
 
 /// Why a command on an account is refused.
@@ -151,6 +173,12 @@ pub enum AccountError {
     /// More levels than the tree can have, or more than the whole.
     #[error("commission rates are at most {MAX_DEPTH} levels and 10000 basis points in all")]
     InvalidRates,
+    /// Its person's data is erased, so it can't act again.
+    #[error("the account's personal data is erased")]
+    Erased,
+    /// Its person's data is erased only when the account can't use it any more.
+    #[error("only the personal data of a disabled account can be erased")]
+    NotDisabled,
 }
 
 impl_aggregate!(Account, "Account", AccountCommand, AccountEvent, AccountError);
@@ -169,8 +197,16 @@ impl Account {
             AccountCommand::Create(_) => return Err(AccountError::Exists),
             AccountCommand::Disable if self.disabled => vec![],
             AccountCommand::Disable => vec![AccountEvent::AccountDisabled {}],
+            AccountCommand::Enable if self.erased => return Err(AccountError::Erased),
             AccountCommand::Enable if !self.disabled => vec![],
             AccountCommand::Enable => vec![AccountEvent::AccountEnabled {}],
+            AccountCommand::ErasePersonalData { .. } if self.erased => vec![],
+            AccountCommand::ErasePersonalData { .. } if !self.disabled => return Err(AccountError::NotDisabled),
+            AccountCommand::ErasePersonalData { by } => match self.erasure_requested_by {
+                None => vec![AccountEvent::ErasureRequested { by }],
+                Some(asker) if asker == by => vec![],
+                Some(_) => vec![AccountEvent::PersonalDataErased { by }],
+            },
             AccountCommand::RecordPasswordChange => vec![AccountEvent::PasswordChanged {}],
             AccountCommand::RecordUnlock => vec![AccountEvent::AccountUnlocked {}],
             AccountCommand::SetCommissionRates(rates) => {
@@ -190,7 +226,13 @@ impl Account {
         match event {
             AccountEvent::AccountCreated(profile) => self.profile = Some(profile),
             AccountEvent::AccountDisabled {} => self.disabled = true,
-            AccountEvent::AccountEnabled {} => self.disabled = false,
+            // Whoever acts again has not left: an erasure would have to be asked for anew.
+            AccountEvent::AccountEnabled {} => {
+                self.disabled = false;
+                self.erasure_requested_by = None;
+            }
+            AccountEvent::ErasureRequested { by } => self.erasure_requested_by = Some(by),
+            AccountEvent::PersonalDataErased { .. } => self.erased = true,
             AccountEvent::CommissionRatesSet { rates } => self.commission_rates = rates,
             AccountEvent::PasswordChanged {} | AccountEvent::AccountUnlocked {} => {}
         }
@@ -235,6 +277,31 @@ mod tests {
             given().when(AccountCommand::SetCommissionRates(rates)).then_expect_error(AccountError::InvalidRates);
         }
         assert_eq!(BasisPoints(250).of(Quota::new(999).unwrap()), Quota::new(24).unwrap());
+    }
+
+    #[test]
+    fn two_people_erase_the_data_of_a_disabled_account_for_good() {
+        let (one, two) = (AccountId(uuid::Uuid::from_u128(1)), AccountId(uuid::Uuid::from_u128(2)));
+        let created = AccountEvent::AccountCreated(profile());
+        let given = |more: Vec<AccountEvent>| {
+            let mut events = vec![created.clone()];
+            events.extend(more);
+            TestFramework::<Account>::with(()).given(events)
+        };
+        let erase = |by| AccountCommand::ErasePersonalData { by };
+        let (disabled, enabled) = (AccountEvent::AccountDisabled {}, AccountEvent::AccountEnabled {});
+        let (asked, erased) =
+            (AccountEvent::ErasureRequested { by: one }, AccountEvent::PersonalDataErased { by: two });
+        given(vec![]).when(erase(one)).then_expect_error(AccountError::NotDisabled);
+        given(vec![disabled.clone()]).when(erase(one)).then_expect_events(vec![asked.clone()]);
+        given(vec![disabled.clone(), asked.clone()]).when(erase(one)).then_expect_events(vec![]);
+        given(vec![disabled.clone(), asked.clone()]).when(erase(two)).then_expect_events(vec![erased.clone()]);
+        given(vec![disabled.clone(), asked.clone(), enabled, disabled.clone()])
+            .when(erase(two))
+            .then_expect_events(vec![AccountEvent::ErasureRequested { by: two }]);
+        let gone = || given(vec![disabled.clone(), asked.clone(), erased.clone()]);
+        gone().when(AccountCommand::Enable).then_expect_error(AccountError::Erased);
+        gone().when(erase(one)).then_expect_events(vec![]);
     }
 
     #[test]

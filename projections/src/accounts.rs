@@ -155,7 +155,9 @@ impl AccountRows {
             AccountEvent::AccountEnabled {} => Some(false),
             AccountEvent::PasswordChanged {}
             | AccountEvent::AccountUnlocked {}
-            | AccountEvent::CommissionRatesSet { .. } => None,
+            | AccountEvent::CommissionRatesSet { .. }
+            | AccountEvent::ErasureRequested { .. }
+            | AccountEvent::PersonalDataErased { .. } => None,
         };
         if let Some(account) = self.places.get(&id).and_then(|place| self.created.get_mut(*place)) {
             account.sequence = recorded.sequence;

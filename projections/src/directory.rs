@@ -143,7 +143,9 @@ impl Directory {
             AccountEvent::AccountCreated(_)
             | AccountEvent::PasswordChanged {}
             | AccountEvent::AccountUnlocked {}
-            | AccountEvent::CommissionRatesSet { .. } => {}
+            | AccountEvent::CommissionRatesSet { .. }
+            | AccountEvent::ErasureRequested { .. }
+            | AccountEvent::PersonalDataErased { .. } => {}
         }
         maps.put(account);
         effect

@@ -24,6 +24,9 @@ pub struct Agent {
     pub parent_id: Option<Uuid>,
     /// `active` or `disabled`.
     pub status: &'static str,
+    /// `kept`, `erasure_requested` or `erased`; only in the answer to an erasure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personal_data: Option<&'static str>,
     /// When it came into being; absent in answers to commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
@@ -42,6 +45,7 @@ impl From<accounts::Account> for Agent {
             role: account.role,
             parent_id: account.parent_id.map(|id| id.0),
             status: status(account.disabled),
+            personal_data: None,
             created_at: Some(account.created_at),
         }
     }
@@ -57,6 +61,7 @@ impl Agent {
             role: profile.role,
             parent_id: profile.ancestors.last().map(|id| id.0),
             status: status(after.account.disabled),
+            personal_data: None,
             created_at: None,
         })
     }

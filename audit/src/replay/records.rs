@@ -33,6 +33,8 @@ pub(super) struct Records {
 struct Account {
     ancestors: Vec<Id>,
     disabled: bool,
+    erasure_requested_by: Option<Id>,
+    erased: bool,
 }
 
 /// A payment at a provider.
@@ -93,7 +95,10 @@ impl Records {
             if !self.names.insert(name.id()) {
                 found.add(seen.finding(Kind::NameTaken, "another account has its username"));
             }
-            self.accounts.insert(seen.id, Account { ancestors: profile.ancestors, disabled: false });
+            self.accounts.insert(
+                seen.id,
+                Account { ancestors: profile.ancestors, disabled: false, erasure_requested_by: None, erased: false },
+            );
             return;
         }
         let Some(account) = self.accounts.get_mut(&seen.id) else {
@@ -101,7 +106,18 @@ impl Records {
         };
         let legal = match &event {
             AccountEvent::AccountDisabled {} => !std::mem::replace(&mut account.disabled, true),
-            AccountEvent::AccountEnabled {} => std::mem::replace(&mut account.disabled, false),
+            AccountEvent::AccountEnabled {} => {
+                account.erasure_requested_by = None;
+                std::mem::replace(&mut account.disabled, false) && !account.erased
+            }
+            AccountEvent::ErasureRequested { by } => {
+                let again = account.erasure_requested_by.replace(*by).is_some();
+                account.disabled && !account.erased && !again
+            }
+            AccountEvent::PersonalDataErased { by } => {
+                let again = std::mem::replace(&mut account.erased, true);
+                account.disabled && !again && account.erasure_requested_by.is_some_and(|asker| asker != *by)
+            }
             AccountEvent::CommissionRatesSet { rates } => {
                 rates.len() <= MAX_DEPTH && rates.iter().map(|rate| u32::from(*rate)).sum::<u32>() <= 10_000
             }

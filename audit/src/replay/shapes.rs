@@ -35,6 +35,8 @@ pub(super) enum AccountEvent {
     PasswordChanged {},
     AccountUnlocked {},
     CommissionRatesSet { rates: Vec<u16> },
+    ErasureRequested { by: Id },
+    PersonalDataErased { by: Id },
 }
 
 #[derive(Debug, Deserialize)]

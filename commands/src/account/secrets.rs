@@ -92,10 +92,10 @@ pub(crate) async fn data_key(
 ) -> Result<DataKey, CommandError<Refusal>> {
     let (fresh, wrapped) = vault.new_data_key(tenant_id, &subject.to_string())?;
     // Whoever comes second gets the first one's key.
-    let kept: (String, bool) = sqlx::query_as(
+    let kept: (Option<String>, bool) = sqlx::query_as(
         "insert into data_keys as k (tenant_id, subject_id, wrapped_key) values ($1, $2, $3) \
          on conflict (tenant_id, subject_id) do update set wrapped_key = k.wrapped_key \
-         returning wrapped_key, wrapped_key = $3",
+         returning wrapped_key, coalesce(wrapped_key = $3, false)",
     )
     .bind(tenant_id.0)
     .bind(subject.0)
@@ -104,8 +104,36 @@ pub(crate) async fn data_key(
     .await?;
     match kept {
         (_, true) => Ok(fresh),
-        (known, false) => Ok(vault.data_key(tenant_id, &subject.to_string(), &Sealed(known))?),
+        (Some(known), false) => Ok(vault.data_key(tenant_id, &subject.to_string(), &Sealed(known))?),
+        // What was erased stays so: a new key would make the person known again under the old name.
+        (None, false) => Err(VaultError::Erased.into()),
     }
+}
+
+/// Deletes the data key of a person for good, with everything else that is kept of it beside the log.
+pub(crate) async fn erase(
+    pool: &PgPool,
+    tenant_id: TenantId,
+    subject: AccountId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(
+        "insert into data_keys as k (tenant_id, subject_id, wrapped_key, erased_at) values ($1, $2, null, $3) \
+         on conflict (tenant_id, subject_id) do update set wrapped_key = null, \
+         erased_at = coalesce(k.erased_at, excluded.erased_at)",
+    )
+    .bind(tenant_id.0)
+    .bind(subject.0)
+    .bind(now)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("update account_secrets set email = null where account_id = $1 and tenant_id = $2")
+        .bind(subject.0)
+        .bind(tenant_id.0)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
 }
 
 /// The data key of a person, unless it was erased.
@@ -118,12 +146,12 @@ pub async fn known_data_key(
     tenant_id: TenantId,
     subject: AccountId,
 ) -> Result<DataKey, CommandError<Refusal>> {
-    let wrapped: Option<String> =
+    let wrapped: Option<Option<String>> =
         sqlx::query_scalar("select wrapped_key from data_keys where tenant_id = $1 and subject_id = $2")
             .bind(tenant_id.0)
             .bind(subject.0)
             .fetch_optional(pool)
             .await?;
-    let wrapped = wrapped.ok_or(VaultError::Erased)?;
+    let wrapped = wrapped.flatten().ok_or(VaultError::Erased)?;
     Ok(vault.data_key(tenant_id, &subject.to_string(), &Sealed(wrapped))?)
 }
