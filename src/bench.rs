@@ -65,6 +65,9 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     if wanted(&["transfers_spread_64", "transfers_hot_64"]) {
         transfers::measure(servers, report).await?;
     }
+    if wanted(&["transfers_full_64"]) {
+        transfers::measure_full(servers, report).await?;
+    }
     if wanted(&["relay", "projection"]) {
         read_side::measure(servers, report).await?;
     }

@@ -19,6 +19,18 @@ pub struct Measured {
     pub answers: u64,
 }
 
+impl Measured {
+    /// The measurement with the median speed of an odd number of them.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn median(mut of: Vec<Self>) -> Self {
+        of.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
+        of.swap_remove(of.len() / 2)
+    }
+}
+
 /// Keeps `in_flight` calls of `call` going for `warm_up`, then counts for `period`. `call` gets a number of its own.
 ///
 /// # Errors

@@ -1,9 +1,12 @@
-//! Transfers between two accounts through the whole use case: spread over many accounts, and all from one.
+//! Transfers between two accounts through the whole use case: spread over many accounts, all from one, and with everything
+//! on that can slow them down.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quotary_commands::{Commands, Context, clock};
+use quotary_commands::{Commands, Context, Plan, Refusal, Unit, clock};
+use quotary_domain::account::{Account, AccountCommand, BasisPoints};
+use quotary_domain::risk::{MovementRules, Night, RiskRules, Window};
 use quotary_domain::{AccountId, Actor, Quota, Role, TenantId};
 
 use super::load::{Measured, closed_loop};
@@ -28,6 +31,73 @@ pub async fn measure(servers: &Servers, report: &mut Report) -> Result<(), Failu
     report.add(Line::of_loop("transfers_spread_64", "transfers/s", &spread, None))?;
     report.add(Line::of_loop("transfers_hot_64", "transfers/s", &hot, Some(&spread)))?;
     scene.strike().await
+}
+
+/// How often each side is measured in turn, so that a machine that is busy for a while slows both.
+const TURNS: usize = 3;
+
+/// Measures transfers with all risk rules set (none suspends) and commission rates on the ancestors, beside transfers
+/// without any, in turns on two databases of one server.
+///
+/// # Errors
+/// If a transfer fails or is suspended.
+pub async fn measure_full(servers: &Servers, report: &mut Report) -> Result<(), Failure> {
+    let plain = Scene::set(servers, "bench_transfers_plain").await?;
+    let full = Scene::set(servers, "bench_transfers_full").await?;
+    let of_plain = Arc::new(plain.agents(AGENTS, Quota::new(1_000_000_000)?).await?);
+    let of_full = Arc::new(full.agents(AGENTS, Quota::new(1_000_000_000)?).await?);
+    turn_all_on(&full).await?;
+    let spread = |number: usize, count: usize| (number % count, (number * 7 + 1) % count);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        // Who comes first changes, too.
+        if turn % 2 == 0 {
+            without.push(run(&plain, of_plain.clone(), spread).await?);
+            with.push(run(&full, of_full.clone(), spread).await?);
+        } else {
+            with.push(run(&full, of_full.clone(), spread).await?);
+            without.push(run(&plain, of_plain.clone(), spread).await?);
+        }
+    }
+    let suspended: i64 = sqlx::query_scalar("select count(*) from events where aggregate_type = 'Transfer'")
+        .fetch_one(&full.pool)
+        .await?;
+    if suspended != 0 {
+        return Err(format!("{suspended} transfers were suspended, so not all were measured to their end").into());
+    }
+    let (without, with) = (Measured::median(without), Measured::median(with));
+    let line = Line::of_loop("transfers_full_64", "transfers/s", &with, Some(&without));
+    report.add(line.noting("all risk rules and commission rates set; medians of 3 turns each"))?;
+    plain.strike().await?;
+    full.strike().await
+}
+
+/// Sets every rule there is, with limits that no transfer of the measurement reaches, and commission rates.
+async fn turn_all_on(scene: &Scene) -> Result<(), Failure> {
+    let high = Some(Quota::new(1_000_000_000_000)?);
+    let window = Window { minutes: 1_440, sum_above: high, count_above: Some(u32::MAX) };
+    let each = MovementRules { amount_above: high, window: Some(window), new_receiver_above: high, night_above: high };
+    let rules = RiskRules {
+        min_transfer: Some(Quota::new(1)?),
+        min_withdrawal: Some(Quota::new(1)?),
+        max_withdrawn_per_day: high,
+        transfers: each.clone(),
+        withdrawals: MovementRules { new_receiver_above: None, ..each },
+        night: Some(Night { from_minute: 0, to_minute: 1_439, utc_offset_minutes: 480 }),
+        second_person_above: high,
+        review_within_minutes: Some(60),
+    };
+    let context = Context::of(scene.admin, "bench.turn-all-on", clock::now());
+    scene.commands.set_risk_rules(&context, rules).await?;
+    let mut plan = Plan::new();
+    let admin = plan.open::<Account>(scene.admin.account_id);
+    let rates = vec![BasisPoints(500), BasisPoints(100)];
+    let set = |unit: &mut Unit| {
+        unit.decide(admin, AccountCommand::SetCommissionRates(rates.clone()))?;
+        Ok::<_, Refusal>(())
+    };
+    scene.commands.log().execute(&context, &plan, set).await?;
+    Ok(())
 }
 
 async fn run(
