@@ -4,6 +4,8 @@ CREATE SCHEMA accounts_1;
 
 CREATE SCHEMA audit_1;
 
+CREATE SCHEMA holds_1;
+
 CREATE SCHEMA ledger_1;
 
 CREATE SCHEMA license_stats_1;
@@ -11,6 +13,8 @@ CREATE SCHEMA license_stats_1;
 CREATE SCHEMA licenses_1;
 
 CREATE SCHEMA movements_1;
+
+CREATE SCHEMA notices_1;
 
 CREATE SCHEMA projects_1;
 
@@ -86,6 +90,17 @@ begin
 end
 $$;
 
+CREATE FUNCTION public.keep_erased() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if tg_op = 'DELETE' or new.wrapped_key is not null or new.erased_at is distinct from old.erased_at then
+        raise exception 'the key of % was erased for good', old.subject_id;
+    end if;
+    return new;
+end
+$$;
+
 CREATE TABLE accounts_1.accounts (
     account_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -115,6 +130,22 @@ CREATE TABLE audit_1.audit_trail (
     correlation_id text,
     recorded_at timestamp with time zone NOT NULL,
     occurred_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE holds_1.holds (
+    hold_id uuid NOT NULL,
+    agent_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    amount_left bigint NOT NULL,
+    purpose text NOT NULL,
+    purpose_id uuid NOT NULL,
+    held_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    "position" bigint NOT NULL,
+    CONSTRAINT holds_amount_check CHECK ((amount > 0)),
+    CONSTRAINT holds_check CHECK (((amount_left >= 0) AND (amount_left <= amount))),
+    CONSTRAINT holds_purpose_check CHECK ((purpose = ANY (ARRAY['batch'::text, 'withdrawal'::text, 'transfer'::text])))
 );
 
 CREATE TABLE ledger_1.balances (
@@ -328,8 +359,44 @@ CREATE TABLE movements_1.transfers (
     status text NOT NULL,
     occurred_at timestamp with time zone NOT NULL,
     recorded_at timestamp with time zone NOT NULL,
+    reasons text,
+    expires_at timestamp with time zone,
+    settlement uuid,
+    moved bigint,
+    decided_by uuid,
+    decided_at timestamp with time zone,
+    reason text,
     CONSTRAINT transfers_amount_check CHECK ((amount > 0)),
-    CONSTRAINT transfers_kind_check CHECK ((kind = ANY (ARRAY['transfer'::text, 'top_up'::text])))
+    CONSTRAINT transfers_check CHECK (((moved > 0) AND (moved <= amount))),
+    CONSTRAINT transfers_kind_check CHECK ((kind = ANY (ARRAY['transfer'::text, 'top_up'::text]))),
+    CONSTRAINT transfers_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'suspended'::text, 'refused'::text, 'expired'::text])))
+);
+
+CREATE TABLE notices_1.notices (
+    account_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    amount bigint NOT NULL,
+    occurred_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE notices_1.people (
+    account_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    role text NOT NULL,
+    ancestors uuid[] NOT NULL,
+    "position" bigint NOT NULL
+);
+
+CREATE TABLE notices_1.subjects (
+    subject_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    from_id uuid,
+    to_id uuid,
+    asked_by uuid NOT NULL,
+    amount bigint NOT NULL
 );
 
 CREATE TABLE projects_1.grants (
@@ -406,7 +473,9 @@ CREATE TABLE public.claims (
 CREATE TABLE public.data_keys (
     tenant_id uuid NOT NULL,
     subject_id uuid NOT NULL,
-    wrapped_key text NOT NULL
+    wrapped_key text,
+    erased_at timestamp with time zone,
+    CONSTRAINT data_keys_erased CHECK (((wrapped_key IS NULL) = (erased_at IS NOT NULL)))
 );
 
 CREATE TABLE public.events (
@@ -584,6 +653,19 @@ CREATE VIEW read.grants AS
     grants.granted_at
    FROM projects_1.grants;
 
+CREATE VIEW read.holds AS
+ SELECT holds.hold_id,
+    holds.agent_id,
+    holds.tenant_id,
+    holds.amount,
+    holds.amount_left,
+    holds.purpose,
+    holds.purpose_id,
+    holds.held_at,
+    holds.expires_at,
+    holds."position"
+   FROM holds_1.holds;
+
 CREATE VIEW read.ledger_totals AS
  SELECT ledger_totals.tenant_id,
     ledger_totals.account,
@@ -650,6 +732,16 @@ CREATE VIEW read.machines AS
     machines.bound_at,
     machines."position"
    FROM licenses_1.machines;
+
+CREATE VIEW read.notices AS
+ SELECT notices.account_id,
+    notices."position",
+    notices.tenant_id,
+    notices.kind,
+    notices.subject_id,
+    notices.amount,
+    notices.occurred_at
+   FROM notices_1.notices;
 
 CREATE VIEW read.plans AS
  SELECT plans.plan_id,
@@ -733,7 +825,14 @@ CREATE VIEW read.transfers AS
     transfers.actor,
     transfers.status,
     transfers.occurred_at,
-    transfers.recorded_at
+    transfers.recorded_at,
+    transfers.reasons,
+    transfers.expires_at,
+    transfers.settlement,
+    transfers.moved,
+    transfers.decided_by,
+    transfers.decided_at,
+    transfers.reason
    FROM movements_1.transfers;
 
 CREATE TABLE withdrawals_1.withdrawals (
@@ -741,7 +840,12 @@ CREATE TABLE withdrawals_1.withdrawals (
     tenant_id uuid NOT NULL,
     agent_id uuid NOT NULL,
     amount bigint NOT NULL,
+    asked_amount bigint NOT NULL,
     status text NOT NULL,
+    reasons text,
+    expires_at timestamp with time zone,
+    released_by uuid,
+    released_at timestamp with time zone,
     requested_at timestamp with time zone NOT NULL,
     decided_by uuid,
     decided_at timestamp with time zone,
@@ -752,6 +856,7 @@ CREATE TABLE withdrawals_1.withdrawals (
     sequence bigint NOT NULL,
     "position" bigint NOT NULL,
     CONSTRAINT withdrawals_amount_check CHECK ((amount > 0)),
+    CONSTRAINT withdrawals_check CHECK ((asked_amount >= amount)),
     CONSTRAINT withdrawals_status_check CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'refused'::text, 'paid'::text, 'suspended'::text, 'cancelled'::text, 'expired'::text])))
 );
 
@@ -760,7 +865,12 @@ CREATE VIEW read.withdrawals AS
     withdrawals.tenant_id,
     withdrawals.agent_id,
     withdrawals.amount,
+    withdrawals.asked_amount,
     withdrawals.status,
+    withdrawals.reasons,
+    withdrawals.expires_at,
+    withdrawals.released_by,
+    withdrawals.released_at,
     withdrawals.requested_at,
     withdrawals.decided_by,
     withdrawals.decided_at,
@@ -786,6 +896,9 @@ ALTER TABLE ONLY accounts_1.tenants
 
 ALTER TABLE ONLY audit_1.audit_trail
     ADD CONSTRAINT audit_trail_pkey PRIMARY KEY (tenant_id, "position");
+
+ALTER TABLE ONLY holds_1.holds
+    ADD CONSTRAINT holds_pkey PRIMARY KEY (hold_id, agent_id);
 
 ALTER TABLE ONLY ledger_1.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (agent_id);
@@ -831,6 +944,15 @@ ALTER TABLE ONLY licenses_1.machines
 
 ALTER TABLE ONLY movements_1.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (journal_id, "position");
+
+ALTER TABLE ONLY notices_1.notices
+    ADD CONSTRAINT notices_pkey PRIMARY KEY (account_id, "position");
+
+ALTER TABLE ONLY notices_1.people
+    ADD CONSTRAINT people_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY notices_1.subjects
+    ADD CONSTRAINT subjects_pkey PRIMARY KEY (subject_id);
 
 ALTER TABLE ONLY projects_1.grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (project_id, agent_id);
@@ -898,6 +1020,10 @@ CREATE INDEX audit_trail_tenant_id_aggregate_type_position_idx ON audit_1.audit_
 
 CREATE INDEX audit_trail_tenant_id_correlation_id_idx ON audit_1.audit_trail USING btree (tenant_id, correlation_id) WHERE (correlation_id IS NOT NULL);
 
+CREATE INDEX holds_agent_id_position_idx ON holds_1.holds USING btree (agent_id, "position");
+
+CREATE INDEX holds_expires_at_idx ON holds_1.holds USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
 CREATE INDEX balances_tenant_id_idx ON ledger_1.balances USING btree (tenant_id);
 
 CREATE INDEX entries_occurred ON ledger_1.entries USING btree (agent_id, occurred_at, "position");
@@ -920,11 +1046,19 @@ CREATE INDEX licenses_project ON licenses_1.licenses USING btree (project_id, "p
 
 CREATE INDEX licenses_tenant ON licenses_1.licenses USING btree (tenant_id, "position");
 
+CREATE INDEX transfers_expires_at_idx ON movements_1.transfers USING btree (expires_at) WHERE ((status = 'suspended'::text) AND (from_id IS NULL));
+
 CREATE INDEX transfers_from_id_position_idx ON movements_1.transfers USING btree (from_id, "position") WHERE (from_id IS NOT NULL);
+
+CREATE UNIQUE INDEX transfers_settlement_idx ON movements_1.transfers USING btree (settlement) WHERE (settlement IS NOT NULL);
 
 CREATE INDEX transfers_tenant_id_position_idx ON movements_1.transfers USING btree (tenant_id, "position");
 
+CREATE INDEX transfers_tenant_id_position_idx1 ON movements_1.transfers USING btree (tenant_id, "position") WHERE (status = 'suspended'::text);
+
 CREATE INDEX transfers_to_id_position_idx ON movements_1.transfers USING btree (to_id, "position");
+
+CREATE INDEX people_tenant_id_idx ON notices_1.people USING btree (tenant_id) WHERE (role = 'super_admin'::text);
 
 CREATE INDEX grants_agent ON projects_1.grants USING btree (agent_id);
 
@@ -942,9 +1076,15 @@ CREATE INDEX withdrawals_agent_id_position_idx ON withdrawals_1.withdrawals USIN
 
 CREATE INDEX withdrawals_tenant_id_position_idx ON withdrawals_1.withdrawals USING btree (tenant_id, "position");
 
+CREATE INDEX withdrawals_tenant_id_status_position_idx ON withdrawals_1.withdrawals USING btree (tenant_id, status, "position") WHERE (status = ANY (ARRAY['requested'::text, 'suspended'::text, 'approved'::text]));
+
+CREATE TRIGGER data_keys_stay_erased BEFORE DELETE OR UPDATE ON public.data_keys FOR EACH ROW WHEN ((old.erased_at IS NOT NULL)) EXECUTE FUNCTION public.keep_erased();
+
 GRANT USAGE ON SCHEMA accounts_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA audit_1 TO quotary_service;
+
+GRANT USAGE ON SCHEMA holds_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA ledger_1 TO quotary_service;
 
@@ -953,6 +1093,8 @@ GRANT USAGE ON SCHEMA license_stats_1 TO quotary_service;
 GRANT USAGE ON SCHEMA licenses_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA movements_1 TO quotary_service;
+
+GRANT USAGE ON SCHEMA notices_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA projects_1 TO quotary_service;
 
@@ -970,6 +1112,8 @@ GRANT SELECT ON TABLE accounts_1.accounts TO quotary_service;
 GRANT SELECT ON TABLE accounts_1.tenants TO quotary_service;
 
 GRANT SELECT ON TABLE audit_1.audit_trail TO quotary_service;
+
+GRANT SELECT ON TABLE holds_1.holds TO quotary_service;
 
 GRANT SELECT ON TABLE ledger_1.balances TO quotary_service;
 
@@ -1000,6 +1144,12 @@ GRANT SELECT ON TABLE licenses_1.licenses TO quotary_service;
 GRANT SELECT ON TABLE licenses_1.machines TO quotary_service;
 
 GRANT SELECT ON TABLE movements_1.transfers TO quotary_service;
+
+GRANT SELECT ON TABLE notices_1.notices TO quotary_service;
+
+GRANT SELECT ON TABLE notices_1.people TO quotary_service;
+
+GRANT SELECT ON TABLE notices_1.subjects TO quotary_service;
 
 GRANT SELECT ON TABLE projects_1.grants TO quotary_service;
 
@@ -1047,6 +1197,8 @@ GRANT SELECT ON TABLE read.entries TO quotary_service;
 
 GRANT SELECT ON TABLE read.grants TO quotary_service;
 
+GRANT SELECT ON TABLE read.holds TO quotary_service;
+
 GRANT SELECT ON TABLE read.ledger_totals TO quotary_service;
 
 GRANT SELECT ON TABLE read.license_cohorts TO quotary_service;
@@ -1056,6 +1208,8 @@ GRANT SELECT ON TABLE read.license_days TO quotary_service;
 GRANT SELECT ON TABLE read.licenses TO quotary_service;
 
 GRANT SELECT ON TABLE read.machines TO quotary_service;
+
+GRANT SELECT ON TABLE read.notices TO quotary_service;
 
 GRANT SELECT ON TABLE read.plans TO quotary_service;
 

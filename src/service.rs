@@ -17,10 +17,12 @@ use quotary_projections::bus::connect::{ConnectError, connect};
 use quotary_projections::bus::subjects::{InvalidToken, Names};
 use quotary_projections::feed::EventSource;
 use quotary_projections::generation::{self, GenerationError};
+use quotary_projections::holds::Holds;
 use quotary_projections::ledger::Ledger;
 use quotary_projections::license_stats::LicenseStatistics;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::movements::Movements;
+use quotary_projections::notices::Notices;
 use quotary_projections::projects::Projects;
 use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
@@ -229,6 +231,8 @@ impl Common {
                 .spawn(Ledger)
                 .spawn(Movements)
                 .spawn(Withdrawals)
+                .spawn(Holds)
+                .spawn(Notices)
                 .spawn(Audit)
                 .spawn(Projects)
                 .spawn(Licenses)
@@ -240,6 +244,12 @@ impl Common {
         let (checkpoints, cancel) = (self.checkpoints.clone(), self.cancel.clone());
         parts.spawn(async move {
             quotary_workers::issue_batches::run(commands, pool, checkpoints, leader, cancel).await;
+            Ok(())
+        });
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let expiring = quotary_workers::expire_holds::run(commands, pool, leader, self.cancel.clone());
+        parts.spawn(async move {
+            expiring.await;
             Ok(())
         });
         if let Some(nats) = self.nats.clone() {
@@ -381,6 +391,8 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Ledger).await?;
     generation::ensure(pool, &Movements).await?;
     generation::ensure(pool, &Withdrawals).await?;
+    generation::ensure(pool, &Holds).await?;
+    generation::ensure(pool, &Notices).await?;
     generation::ensure(pool, &Audit).await?;
     generation::ensure(pool, &Projects).await?;
     generation::ensure(pool, &Licenses).await?;

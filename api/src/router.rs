@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, client, health, license_batches, licenses, me, metrics, openapi, projects, quota, stats,
-    withdrawals,
+    agents, audit, auth, client, health, license_batches, licenses, me, metrics, notices, openapi, projects, quota,
+    risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -39,11 +39,13 @@ pub fn routes() -> Vec<Route> {
         projects::routes(),                                    // /v1/projects…              projects, plans, grants
         license_batches::routes(),                             // /v1/license-batches…    issuing and export
         licenses::routes(),                                    // /v1/licenses…           licences of agents
-        quota::routes(),       // /v1/quota/…                top-ups, transfers, balances, statements
+        quota::routes(),      // /v1/quota/…                top-ups, transfers, balances, statements
+        risk_rules::routes(), // /v1/risk-rules             what suspends a movement
+        vec![route!(Access::Account, notices, [])], // /v1/notices           what one is told
         withdrawals::routes(), // /v1/withdrawals…           quota turned into money
-        stats::routes(),       // /v1/stats/…             statistics
-        audit::routes(),       // /v1/audit/…                the log, for auditors
-        client::routes(),      // /v1/client/…            signed calls of client software
+        stats::routes(),      // /v1/stats/…             statistics
+        audit::routes(),      // /v1/audit/…                the log, for auditors
+        client::routes(),     // /v1/client/…            signed calls of client software
     ]
     .into_iter()
     .flatten()

@@ -37,6 +37,7 @@ fn good_body(route: &Route) -> Value {
         "projects::add_plan" => json!({ "name": "Year", "duration_days": 365, "max_machines": 2, "unit_price": 10 }),
         "quota::top_up" => json!({ "agent_id": UNKNOWN, "amount": 5 }),
         "quota::transfer" => json!({ "to_username": "nobody", "amount": 5 }),
+        "withdrawals::request" => json!({ "amount": 5, "payee": { "bank": "First" } }),
         _ => json!({}),
     }
 }

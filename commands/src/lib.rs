@@ -17,6 +17,7 @@ pub mod password;
 pub mod project;
 pub mod quota;
 pub mod refusal;
+pub mod risk;
 pub mod session;
 pub mod snapshot;
 pub mod stock;

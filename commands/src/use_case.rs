@@ -6,7 +6,7 @@ use quotary_domain::{AccountId, Actor, Role};
 use crate::context::Context;
 use crate::event_log::{CommandError, Done, EventLog};
 use crate::refusal::Refusal;
-use crate::unit::{Handle, Plan, Unit};
+use crate::unit::{Plan, Seen, Unit};
 
 /// The outcome of a use case.
 pub type Outcome<T> = Result<Done<T>, CommandError<Refusal>>;
@@ -36,19 +36,19 @@ impl Commands {
 #[derive(Clone, Copy)]
 pub(crate) struct Acting {
     pub(crate) actor: Actor,
-    account: Handle<Account>,
+    account: Seen<Account>,
 }
 
 impl Acting {
     /// Opens the acting account; commands that need one are refused without.
     pub(crate) fn open(context: &Context, plan: &mut Plan) -> Result<Self, CommandError<Refusal>> {
         let actor = context.actor.ok_or(CommandError::Refused(Refusal::Forbidden))?;
-        Ok(Self { actor, account: plan.open::<Account>(actor.account_id) })
+        Ok(Self { actor, account: plan.read::<Account>(actor.account_id) })
     }
 
     /// Refuses if the account is unknown or disabled, or has another role than it says.
     pub(crate) fn check(&self, unit: &Unit) -> Result<(), Refusal> {
-        let account = unit.get(self.account);
+        let account = unit.see(self.account);
         let role = account.profile.as_ref().map(|profile| profile.role);
         if account.disabled || role != Some(self.actor.role) { Err(Refusal::Forbidden) } else { Ok(()) }
     }
@@ -67,14 +67,19 @@ impl Acting {
 
     /// The ancestors of an account created by the actor.
     pub(crate) fn line(&self, unit: &Unit) -> Vec<AccountId> {
-        let above = unit.get(self.account).profile.iter().flat_map(|profile| profile.ancestors.iter().copied());
+        let above = unit.see(self.account).profile.iter().flat_map(|profile| profile.ancestors.iter().copied());
         above.chain([self.actor.account_id]).collect()
     }
 
     /// Refuses unless the actor manages the account. An account outside of the actor's sight does not exist for it.
-    pub(crate) fn check_manages(&self, unit: &Unit, id: AccountId, account: Handle<Account>) -> Result<(), Refusal> {
+    pub(crate) fn check_manages(
+        &self,
+        unit: &Unit,
+        id: AccountId,
+        account: impl Into<Seen<Account>>,
+    ) -> Result<(), Refusal> {
         self.check(unit)?;
-        let Some(profile) = &unit.get(account).profile else { return Err(Refusal::NotFound("account")) };
+        let Some(profile) = &unit.see(account.into()).profile else { return Err(Refusal::NotFound("account")) };
         if self.actor.manages(id, &profile.ancestors) {
             Ok(())
         } else if self.actor.sees(id, &profile.ancestors) {
@@ -89,7 +94,7 @@ impl Acting {
         &self,
         unit: &Unit,
         id: AccountId,
-        account: Handle<Account>,
+        account: impl Into<Seen<Account>>,
         what: &'static str,
     ) -> Result<(), Refusal> {
         if id == self.actor.account_id {

@@ -528,11 +528,10 @@ impl AgentQuota {
             AgentQuotaEvent::QuotaSpent { amount, .. } | AgentQuotaEvent::QuotaTakenBack(Return { amount, .. }) => {
                 self.available = self.available.saturating_minus(amount);
             }
-            AgentQuotaEvent::QuotaSent { amount, kind, to, at, .. } => {
+            // A top-up that an admin pays counts like any transfer: its rules are the same.
+            AgentQuotaEvent::QuotaSent { amount, to, at, .. } => {
                 self.available = self.available.saturating_minus(amount);
-                if kind == TransferKind::Transfer {
-                    self.activity.sent(to, amount, at);
-                }
+                self.activity.sent(to, amount, at);
             }
             AgentQuotaEvent::QuotaHeld { hold_id, amount, purpose, at, expires_at } => {
                 self.available = self.available.saturating_minus(amount);
@@ -542,7 +541,7 @@ impl AgentQuota {
             }
             AgentQuotaEvent::HoldSettled { hold_id, amount, to, .. } => {
                 self.shrink_hold(hold_id, amount);
-                if let Destination::Agent { account_id, kind: TransferKind::Transfer } = to {
+                if let Destination::Agent { account_id, .. } = to {
                     self.activity.knows(account_id);
                 }
             }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent_quota::TransferKind;
 use crate::risk::RiskReason;
-use crate::{AccountId, Quota, event_names, impl_aggregate};
+use crate::{AccountId, JournalId, Quota, event_names, impl_aggregate};
 
 /// The state of a suspended transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +198,13 @@ impl Transfer {
 }
 
 impl TransferRequest {
+    /// The journal in which the amount moves once the transfer of this id is let go: a new one, since the hold is the
+    /// first; the tenant itself holds nothing, so its top-up has the transfer's own.
+    #[must_use]
+    pub fn settlement(&self, id: JournalId) -> JournalId {
+        if self.from.is_some() { JournalId::derived(id.0, "settle") } else { id }
+    }
+
     /// Whether the account gives, gets, or asked.
     #[must_use]
     pub fn has_party(&self, account: AccountId) -> bool {

@@ -55,6 +55,13 @@ impl CopyRows {
         self.int8(value.timestamp_micros() - POSTGRES_EPOCH_US)
     }
 
+    pub(crate) fn time_or_null(&mut self, value: Option<DateTime<Utc>>) -> &mut Self {
+        match value {
+            Some(value) => self.time(value),
+            None => self.null(),
+        }
+    }
+
     pub(crate) fn uuid_or_null(&mut self, value: Option<Uuid>) -> &mut Self {
         match value {
             Some(value) => self.uuid(value),

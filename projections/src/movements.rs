@@ -1,19 +1,24 @@
 //! Movements of quota to an agent: transfers between agents and top-ups.
 //!
 //! One row per movement, written from its first half; both halves are appended in one step, so the other one stands in the
-//! log as well.
+//! log as well. A movement that a risk rule suspended has one row too, from its suspension on: what it moves later is told
+//! by its stream, and the ledger's own event of it makes no second row.
 
 use chrono::{DateTime, Utc};
+use hashbrown::{HashMap, HashSet};
 use quotary_domain::agent_quota::{AgentQuotaEvent, TransferKind};
+use quotary_domain::risk::RiskReason;
+use quotary_domain::transfer::TransferEvent;
 use quotary_domain::{AccountId, Actor, Event, JournalId, RecordedEvent, Role, TenantId};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
-use crate::copy_rows::CopyRows;
+use crate::copy_rows::{CopyRows, storable};
 use crate::page::{Page, PageError, PageRequest};
 use crate::projection::Projection;
+use crate::rows::expect_rows;
 
 /// The name of this read model.
 pub const NAME: &str = "movements";
@@ -33,18 +38,28 @@ create table transfers (
     amount      bigint      not null check (amount > 0),
     note        text,
     actor       text,
-    status      text        not null,
+    status      text        not null check (status in ('completed', 'suspended', 'refused', 'expired')),
     occurred_at timestamptz not null,
     recorded_at timestamptz not null,
+    reasons     text,                      -- JSON: the rules that suspended it; null if it moved at once
+    expires_at  timestamptz,               -- when a suspended one ends by itself
+    settlement  uuid,                      -- the journal in which a suspended one moves if it is let go
+    moved       bigint check (moved > 0 and moved <= amount),  -- what was let go of a suspended one
+    decided_by  uuid,
+    decided_at  timestamptz,
+    reason      text,                      -- why it was refused
     primary key (journal_id, position)
 );
 create index on transfers (tenant_id, position);
 create index on transfers (from_id, position) where from_id is not null;
 create index on transfers (to_id, position);
+create index on transfers (tenant_id, position) where status = 'suspended';
+create index on transfers (expires_at) where status = 'suspended' and from_id is null;
+create unique index on transfers (settlement) where settlement is not null;
 ";
 
 const COPY: &str = "copy transfers (journal_id, position, tenant_id, kind, from_id, to_id, amount, note, actor, status, \
-    occurred_at, recorded_at) from stdin (format binary)";
+    occurred_at, recorded_at, reasons, expires_at, settlement) from stdin (format binary)";
 
 /// What kind of movement it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +101,7 @@ pub struct Movement {
     pub note: Option<String>,
     /// Who did it.
     pub actor: Option<String>,
-    /// `completed`.
+    /// `completed`, `suspended`, `refused` or `expired`.
     pub status: String,
     /// Where its first event stands in the log.
     pub position: u64,
@@ -94,17 +109,55 @@ pub struct Movement {
     pub occurred_at: DateTime<Utc>,
     /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
+    /// What is only known of one that a rule suspended.
+    pub review: Option<Review>,
+}
+
+/// What is known of a movement that a rule suspended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The rules that suspended it.
+    pub reasons: Vec<RiskReason>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The journal in which it moves if it is let go.
+    pub settlement: JournalId,
+    /// How much was let go.
+    pub moved: Option<i64>,
+    /// Who let it go or refused it.
+    pub decided_by: Option<AccountId>,
+    /// When it was decided on or expired.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+}
+
+/// What became of a suspended movement.
+#[derive(Debug)]
+struct Decision {
+    status: &'static str,
+    moved: Option<i64>,
+    by: Option<Uuid>,
+    at: DateTime<Utc>,
+    reason: Option<String>,
+}
+
+/// What a run of events means: movements first, then what became of these and of earlier ones.
+#[derive(Debug, Default)]
+pub struct MovementRows {
+    made: Vec<Movement>,
+    decided: HashMap<Uuid, Decision>,
 }
 
 impl Projection for Movements {
-    type Rows = Vec<Movement>;
+    type Rows = MovementRows;
 
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {
@@ -116,62 +169,177 @@ impl Projection for Movements {
     }
 
     fn concerns(&self, aggregate_type: &str) -> bool {
-        aggregate_type == "AgentQuota"
+        matches!(aggregate_type, "AgentQuota" | "Transfer")
     }
 
-    fn fold(&self, rows: &mut Vec<Movement>, recorded: &RecordedEvent, event: &Event) {
+    fn fold(&self, rows: &mut MovementRows, recorded: &RecordedEvent, event: &Event) {
         let agent = AccountId(recorded.aggregate_id);
-        let (id, kind, from, to, amount, note) = match event {
+        match event {
             Event::AgentQuota(AgentQuotaEvent::QuotaToppedUp { journal_id, amount, note }) => {
-                (*journal_id, MovementKind::TopUp, None, agent, amount, note)
+                let amount = amount.minor_units();
+                rows.made.push(movement(
+                    recorded,
+                    *journal_id,
+                    MovementKind::TopUp,
+                    (None, agent),
+                    amount,
+                    note.as_ref(),
+                ));
             }
             Event::AgentQuota(AgentQuotaEvent::QuotaSent { journal_id, kind, to, amount, note, .. }) => {
-                let kind = match kind {
-                    TransferKind::Transfer => MovementKind::Transfer,
-                    TransferKind::TopUp => MovementKind::TopUp,
-                };
-                (*journal_id, kind, Some(agent), *to, amount, note)
+                let (parties, amount) = ((Some(agent), *to), amount.minor_units());
+                rows.made.push(movement(recorded, *journal_id, (*kind).into(), parties, amount, note.as_ref()));
             }
-            _ => return,
-        };
-        rows.push(Movement {
-            id,
-            tenant_id: recorded.tenant_id,
-            kind,
-            from,
-            to,
-            amount: amount.minor_units(),
-            note: note.clone(),
-            actor: recorded.metadata.actor.clone(),
-            status: "completed".to_owned(),
-            position: recorded.position,
-            occurred_at: recorded.occurred_at(),
-            recorded_at: recorded.recorded_at,
-        });
+            Event::Transfer(event) => fold_review(rows, recorded, event),
+            _ => {}
+        }
     }
 
-    async fn write(&self, rows: Vec<Movement>, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut copy = CopyRows::new(12, rows.len());
-        for row in rows {
-            copy.row()
-                .uuid(row.id.0)
-                .int8(row.position.cast_signed())
-                .uuid(row.tenant_id.0)
-                .text(row.kind.as_str())
-                .uuid_or_null(row.from.map(|agent| agent.0))
-                .uuid(row.to.0)
-                .int8(row.amount)
-                .text_or_null(row.note.as_deref())
-                .text_or_null(row.actor.as_deref())
-                .text(&row.status)
-                .time(row.occurred_at)
-                .time(row.recorded_at);
-        }
-        copy.send(connection, COPY).await
+    async fn write(&self, rows: MovementRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        write_made(rows.made, connection).await?;
+        write_decided(rows.decided, connection).await
     }
+}
+
+impl From<TransferKind> for MovementKind {
+    fn from(kind: TransferKind) -> Self {
+        match kind {
+            TransferKind::Transfer => Self::Transfer,
+            TransferKind::TopUp => Self::TopUp,
+        }
+    }
+}
+
+fn movement(
+    recorded: &RecordedEvent,
+    id: JournalId,
+    kind: MovementKind,
+    (from, to): (Option<AccountId>, AccountId),
+    amount: i64,
+    note: Option<&String>,
+) -> Movement {
+    Movement {
+        id,
+        tenant_id: recorded.tenant_id,
+        kind,
+        from,
+        to,
+        amount,
+        note: note.cloned(),
+        actor: recorded.metadata.actor.clone(),
+        status: "completed".to_owned(),
+        position: recorded.position,
+        occurred_at: recorded.occurred_at(),
+        recorded_at: recorded.recorded_at,
+        review: None,
+    }
+}
+
+fn fold_review(rows: &mut MovementRows, recorded: &RecordedEvent, event: &TransferEvent) {
+    let id = JournalId(recorded.aggregate_id);
+    let (status, moved, by, reason) = match event {
+        TransferEvent::TransferSuspended(request) => {
+            let (parties, amount) = ((request.from, request.to), request.amount.minor_units());
+            let made = movement(recorded, id, request.kind.into(), parties, amount, request.note.as_ref());
+            let review = Review {
+                reasons: request.reasons.clone(),
+                expires_at: request.expires_at,
+                settlement: request.settlement(id),
+                moved: None,
+                decided_by: None,
+                decided_at: None,
+                reason: None,
+            };
+            rows.made.push(Movement { status: "suspended".to_owned(), review: Some(review), ..made });
+            return;
+        }
+        TransferEvent::TransferReleased { by, amount } => ("completed", Some(amount.minor_units()), Some(by.0), None),
+        TransferEvent::TransferRefused { by, reason } => ("refused", None, Some(by.0), reason.as_deref()),
+        TransferEvent::TransferExpired {} => ("expired", None, None, None),
+    };
+    let reason = reason.map(|text| storable(text).into_owned());
+    rows.decided.insert(id.0, Decision { status, moved, by, at: recorded.occurred_at(), reason });
+}
+
+async fn write_made(mut made: Vec<Movement>, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    leave_out_settlements(&mut made, connection).await?;
+    if made.is_empty() {
+        return Ok(());
+    }
+    let mut copy = CopyRows::new(15, made.len());
+    for row in made {
+        let reasons = match &row.review {
+            Some(review) => Some(serde_json::to_string(&review.reasons).map_err(|e| sqlx::Error::Encode(e.into()))?),
+            None => None,
+        };
+        copy.row()
+            .uuid(row.id.0)
+            .int8(row.position.cast_signed())
+            .uuid(row.tenant_id.0)
+            .text(row.kind.as_str())
+            .uuid_or_null(row.from.map(|agent| agent.0))
+            .uuid(row.to.0)
+            .int8(row.amount)
+            .text_or_null(row.note.as_deref())
+            .text_or_null(row.actor.as_deref())
+            .text(&row.status)
+            .time(row.occurred_at)
+            .time(row.recorded_at)
+            .text_or_null(reasons.as_deref())
+            .time_or_null(row.review.as_ref().and_then(|review| review.expires_at))
+            .uuid_or_null(row.review.as_ref().map(|review| review.settlement.0));
+    }
+    copy.send(connection, COPY).await
+}
+
+/// A top-up that is the settlement of a suspended one has its row already.
+async fn leave_out_settlements(made: &mut Vec<Movement>, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let is_candidate = |row: &Movement| row.from.is_none() && row.review.is_none();
+    let candidates: Vec<Uuid> = made.iter().filter(|row| is_candidate(row)).map(|row| row.id.0).collect();
+    if candidates.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<Uuid> = sqlx::query_scalar("select settlement from transfers where settlement = any($1)")
+        .bind(candidates)
+        .fetch_all(connection)
+        .await?;
+    let of_this_run = made.iter().filter_map(|row| row.review.as_ref()).map(|review| review.settlement.0);
+    let settlements: HashSet<Uuid> = of_this_run.chain(known).collect();
+    made.retain(|row| !is_candidate(row) || !settlements.contains(&row.id.0));
+    Ok(())
+}
+
+async fn write_decided(decided: HashMap<Uuid, Decision>, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    if decided.is_empty() {
+        return Ok(());
+    }
+    let (mut ids, mut states, mut moved) = (vec![], vec![], vec![]);
+    let (mut deciders, mut times, mut reasons) = (vec![], vec![], vec![]);
+    for (id, decision) in decided {
+        ids.push(id);
+        states.push(decision.status);
+        moved.push(decision.moved);
+        deciders.push(decision.by);
+        times.push(decision.at);
+        reasons.push(decision.reason);
+    }
+    let expected = ids.len();
+    let done = sqlx::query(
+        "update transfers t
+         set status = n.status, moved = n.moved, decided_by = n.decided_by, decided_at = n.decided_at, reason = n.reason
+         from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[])
+              as n (id, status, moved, decided_by, decided_at, reason)
+         where t.journal_id = n.id and t.settlement is not null",
+    )
+    .bind(ids)
+    .bind(states)
+    .bind(moved)
+    .bind(deciders)
+    .bind(times)
+    .bind(reasons)
+    .execute(connection)
+    .await?;
+    expect_rows("transfers", &done, expected)
 }
 
 /// What a list of movements is asked for.
@@ -181,11 +349,43 @@ pub struct MovementFilter {
     pub kind: Option<MovementKind>,
     /// Only those that this agent gave or got.
     pub agent_id: Option<AccountId>,
+    /// One status only.
+    pub status: Option<MovementStatus>,
+    /// The oldest first, as whoever works off a list wants it.
+    pub oldest_first: bool,
+}
+
+/// Where a movement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementStatus {
+    /// All of it, or what a review let go, has moved.
+    Completed,
+    /// A rule holds it up until an admin decides.
+    Suspended,
+    /// An admin refused it.
+    Refused,
+    /// Nobody decided in time.
+    Expired,
+}
+
+impl MovementStatus {
+    /// The status' name in columns and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Suspended => "suspended",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 fn query(actor: &Actor) -> QueryBuilder<'static, Postgres> {
     let mut query = QueryBuilder::new(
-        "select journal_id, position, tenant_id, kind, from_id, to_id, amount, note, actor, status, occurred_at, recorded_at
+        "select journal_id, position, tenant_id, kind, from_id, to_id, amount, note, actor, status, occurred_at, recorded_at,
+                reasons, expires_at, settlement, moved, decided_by, decided_at, reason
          from read.transfers t where t.tenant_id = ",
     );
     let me = actor.account_id.0;
@@ -214,7 +414,7 @@ pub async fn get(db: impl PgExecutor<'_>, actor: &Actor, id: JournalId) -> Resul
     query.build().fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
-/// The movements that `actor` may see, the newest first.
+/// The movements that `actor` may see, the newest first unless the filter says otherwise.
 ///
 /// # Errors
 /// [`PageError`] if the cursor is wrong or the database refuses.
@@ -231,17 +431,55 @@ pub async fn list(
     if let Some(AccountId(agent)) = filter.agent_id {
         query.push(" and (t.from_id = ").push_bind(agent).push(" or t.to_id = ").push_bind(agent).push(")");
     }
-    if let Some(before) = request.after::<i64>()? {
-        query.push(" and t.position < ").push_bind(before);
+    if let Some(status) = filter.status {
+        // Not bound: the index of the review list is for one status.
+        query.push(format_args!(" and t.status = '{}'", status.as_str()));
     }
-    query.push(" order by t.position desc limit ").push_bind(request.fetch());
+    let (beyond, order) = if filter.oldest_first { (">", "asc") } else { ("<", "desc") };
+    if let Some(last) = request.after::<i64>()? {
+        query.push(format_args!(" and t.position {beyond} ")).push_bind(last);
+    }
+    query.push(format_args!(" order by t.position {order} limit ")).push_bind(request.fetch());
     let rows = query.build().fetch_all(db).await?;
     let movements = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(request.page(movements, |movement| movement.position))
 }
 
+/// Suspended top-ups by tenants themselves whose time is over at `now`, the longest overdue first.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn expired_top_ups(
+    db: impl PgExecutor<'_>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<(TenantId, JournalId)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select tenant_id, journal_id from read.transfers
+         where status = 'suspended' and from_id is null and expires_at <= $1 order by expires_at limit $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, id)| (TenantId(tenant), JournalId(id))).collect())
+}
+
 fn read(row: &PgRow) -> Result<Movement, sqlx::Error> {
     let kind: &str = row.try_get("kind")?;
+    let review = match row.try_get::<Option<&str>, _>("reasons")? {
+        None => None,
+        Some(reasons) => Some(Review {
+            reasons: serde_json::from_str(reasons)
+                .map_err(|source| sqlx::Error::ColumnDecode { index: "reasons".to_owned(), source: source.into() })?,
+            expires_at: row.try_get("expires_at")?,
+            settlement: JournalId(row.try_get("settlement")?),
+            moved: row.try_get("moved")?,
+            decided_by: row.try_get::<Option<Uuid>, _>("decided_by")?.map(AccountId),
+            decided_at: row.try_get("decided_at")?,
+            reason: row.try_get("reason")?,
+        }),
+    };
     Ok(Movement {
         id: JournalId(row.try_get("journal_id")?),
         tenant_id: TenantId(row.try_get("tenant_id")?),
@@ -256,5 +494,6 @@ fn read(row: &PgRow) -> Result<Movement, sqlx::Error> {
         position: row.try_get::<i64, _>("position")?.cast_unsigned(),
         occurred_at: row.try_get("occurred_at")?,
         recorded_at: row.try_get("recorded_at")?,
+        review,
     })
 }

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
+use quotary_domain::risk::RiskReason;
 use quotary_domain::withdrawal::{WithdrawalEvent, WithdrawalStatus};
 use quotary_domain::{AccountId, Actor, Event, RecordedEvent, TenantId, WithdrawalId};
 use serde::{Deserialize, Serialize};
@@ -29,9 +30,14 @@ create table withdrawals (
     withdrawal_id uuid        primary key,
     tenant_id     uuid        not null,
     agent_id      uuid        not null,
-    amount        bigint      not null check (amount > 0),
+    amount        bigint      not null check (amount > 0),   -- to be paid: what a review let go, if there was one
+    asked_amount  bigint      not null check (asked_amount >= amount),
     status        text        not null check (status in ('requested', 'approved', 'refused', 'paid', 'suspended',
-                                                          'cancelled', 'expired')),
+                                                         'cancelled', 'expired')),
+    reasons       text,                   -- JSON: the rules that suspended it; null if none did
+    expires_at    timestamptz,            -- when a suspended one ends by itself
+    released_by   uuid,
+    released_at   timestamptz,
     requested_at  timestamptz not null,
     decided_by    uuid,
     decided_at    timestamptz,
@@ -44,6 +50,7 @@ create table withdrawals (
 );
 create index on withdrawals (tenant_id, position);
 create index on withdrawals (agent_id, position);
+create index on withdrawals (tenant_id, status, position) where status in ('requested', 'suspended', 'approved');
 ";
 
 /// A withdrawal as queries show it.
@@ -55,13 +62,23 @@ pub struct Withdrawal {
     pub tenant_id: TenantId,
     /// Whose quota it is.
     pub agent_id: AccountId,
-    /// In minor units.
+    /// To be paid, in minor units: what was asked for, or what a review let go of it.
     pub amount: i64,
+    /// What was asked for.
+    pub asked_amount: i64,
+    /// The rules that suspended it.
+    pub reasons: Vec<RiskReason>,
+    /// When a suspended one ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Who let it go on after it was suspended.
+    pub released_by: Option<AccountId>,
+    /// When.
+    pub released_at: Option<DateTime<Utc>>,
     /// Where it stands.
     pub status: WithdrawalStatus,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
-    /// Who approved or refused.
+    /// Who approved, refused or cancelled.
     pub decided_by: Option<AccountId>,
     /// When.
     pub decided_at: Option<DateTime<Utc>>,
@@ -83,6 +100,7 @@ pub struct Withdrawal {
 #[derive(Default)]
 struct Change {
     status: Option<WithdrawalStatus>,
+    released: Option<(Uuid, DateTime<Utc>, i64)>,
     decided: Option<(Uuid, DateTime<Utc>)>,
     reason: Option<String>,
     paid: Option<(Uuid, DateTime<Utc>)>,
@@ -95,6 +113,9 @@ struct Request {
     tenant: Uuid,
     agent: Uuid,
     amount: i64,
+    status: &'static str,
+    reasons: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
     at: DateTime<Utc>,
     position: i64,
 }
@@ -114,7 +135,7 @@ impl Projection for Withdrawals {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static str {
@@ -140,6 +161,11 @@ impl Projection for Withdrawals {
                 tenant: recorded.tenant_id.0,
                 agent: request.agent_id.0,
                 amount: request.amount.minor_units(),
+                status: if request.reasons.is_empty() { "requested" } else { "suspended" },
+                // Reasons are numbers and names; writing them to memory as JSON can't fail.
+                reasons: (!request.reasons.is_empty())
+                    .then(|| serde_json::to_string(&request.reasons).unwrap_or_default()),
+                expires_at: request.expires_at,
                 at,
                 position: recorded.position.cast_signed(),
             });
@@ -149,8 +175,15 @@ impl Projection for Withdrawals {
         change.sequence = recorded.sequence.cast_signed();
         match event {
             WithdrawalEvent::WithdrawalRequested(_) => {}
-            WithdrawalEvent::WithdrawalReleased { .. } => change.status = Some(WithdrawalStatus::Requested),
-            WithdrawalEvent::WithdrawalCancelled {} => change.status = Some(WithdrawalStatus::Cancelled),
+            WithdrawalEvent::WithdrawalReleased { by, amount } => {
+                change.status = Some(WithdrawalStatus::Requested);
+                change.released = Some((by.0, at, amount.minor_units()));
+            }
+            WithdrawalEvent::WithdrawalCancelled {} => {
+                change.status = Some(WithdrawalStatus::Cancelled);
+                let by = recorded.metadata.actor.as_deref().and_then(|actor| Uuid::parse_str(actor).ok());
+                change.decided = by.map(|by| (by, at));
+            }
             WithdrawalEvent::WithdrawalExpired {} => change.status = Some(WithdrawalStatus::Expired),
             WithdrawalEvent::WithdrawalApproved { by } => {
                 change.status = Some(WithdrawalStatus::Approved);
@@ -181,19 +214,25 @@ async fn write_requested(requested: Vec<Request>, connection: &mut PgConnection)
     }
     let (mut ids, mut tenants, mut agents) = (vec![], vec![], vec![]);
     let (mut amounts, mut times, mut positions) = (vec![], vec![], vec![]);
+    let (mut states, mut reasons, mut ends) = (vec![], vec![], vec![]);
     for request in requested {
         ids.push(request.id);
         tenants.push(request.tenant);
         agents.push(request.agent);
         amounts.push(request.amount);
+        states.push(request.status);
+        reasons.push(request.reasons);
+        ends.push(request.expires_at);
         times.push(request.at);
         positions.push(request.position);
     }
     sqlx::query(
-        "insert into withdrawals (withdrawal_id, tenant_id, agent_id, amount, status, requested_at, sequence, position)
-         select n.id, n.tenant, n.agent, n.amount, 'requested', n.at, 1, n.position
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::bigint[])
-              as n (id, tenant, agent, amount, at, position)",
+        "insert into withdrawals (withdrawal_id, tenant_id, agent_id, amount, asked_amount, status, reasons, expires_at,
+                                  requested_at, sequence, position)
+         select n.id, n.tenant, n.agent, n.amount, n.amount, n.status, n.reasons, n.expires_at, n.at, 1, n.position
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::text[],
+                     $8::text[], $9::timestamptz[])
+              as n (id, tenant, agent, amount, at, position, status, reasons, expires_at)",
     )
     .bind(ids)
     .bind(tenants)
@@ -201,6 +240,9 @@ async fn write_requested(requested: Vec<Request>, connection: &mut PgConnection)
     .bind(amounts)
     .bind(times)
     .bind(positions)
+    .bind(states)
+    .bind(reasons)
+    .bind(ends)
     .execute(connection)
     .await?;
     Ok(())
@@ -213,6 +255,7 @@ async fn write_changed(changed: HashMap<Uuid, Change>, connection: &mut PgConnec
     let (mut ids, mut states, mut sequences) = (vec![], vec![], vec![]);
     let (mut deciders, mut decided, mut reasons) = (vec![], vec![], vec![]);
     let (mut payers, mut paid, mut references) = (vec![], vec![], vec![]);
+    let (mut releasers, mut released, mut amounts) = (vec![], vec![], vec![]);
     for (id, change) in changed {
         ids.push(id);
         states.push(change.status.map(WithdrawalStatus::as_str));
@@ -223,6 +266,9 @@ async fn write_changed(changed: HashMap<Uuid, Change>, connection: &mut PgConnec
         payers.push(change.paid.map(|(by, _)| by));
         paid.push(change.paid.map(|(_, at)| at));
         references.push(change.reference);
+        releasers.push(change.released.map(|(by, _, _)| by));
+        released.push(change.released.map(|(_, at, _)| at));
+        amounts.push(change.released.map(|(_, _, amount)| amount));
     }
     let expected = ids.len();
     let done = sqlx::query(
@@ -231,10 +277,13 @@ async fn write_changed(changed: HashMap<Uuid, Change>, connection: &mut PgConnec
              decided_by = coalesce(n.decided_by, w.decided_by), decided_at = coalesce(n.decided_at, w.decided_at),
              reason = coalesce(n.reason, w.reason),
              paid_by = coalesce(n.paid_by, w.paid_by), paid_at = coalesce(n.paid_at, w.paid_at),
-             reference = coalesce(n.reference, w.reference)
+             reference = coalesce(n.reference, w.reference),
+             released_by = coalesce(n.released_by, w.released_by), released_at = coalesce(n.released_at, w.released_at),
+             amount = coalesce(n.amount, w.amount)
          from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::text[], $7::uuid[],
-                     $8::timestamptz[], $9::text[])
-              as n (id, status, sequence, decided_by, decided_at, reason, paid_by, paid_at, reference)
+                     $8::timestamptz[], $9::text[], $10::uuid[], $11::timestamptz[], $12::bigint[])
+              as n (id, status, sequence, decided_by, decided_at, reason, paid_by, paid_at, reference, released_by,
+                    released_at, amount)
          where w.withdrawal_id = n.id",
     )
     .bind(ids)
@@ -246,17 +295,22 @@ async fn write_changed(changed: HashMap<Uuid, Change>, connection: &mut PgConnec
     .bind(payers)
     .bind(paid)
     .bind(references)
+    .bind(releasers)
+    .bind(released)
+    .bind(amounts)
     .execute(connection)
     .await?;
     expect_rows("withdrawals", &done, expected)
 }
 
 const COLUMNS: &str = "w.withdrawal_id, w.tenant_id, w.agent_id, w.amount, w.status, w.requested_at, w.decided_by, \
-    w.decided_at, w.reason, w.paid_by, w.paid_at, w.reference, w.sequence, w.position";
+    w.decided_at, w.reason, w.paid_by, w.paid_at, w.reference, w.sequence, w.position, w.asked_amount, w.reasons, \
+    w.expires_at, w.released_by, w.released_at";
 
 fn read(row: &PgRow) -> Result<Withdrawal, sqlx::Error> {
     use WithdrawalStatus::{Approved, Cancelled, Expired, Paid, Refused, Requested, Suspended};
     let status: &str = row.try_get("status")?;
+    let reasons = row.try_get::<Option<&str>, _>("reasons")?.map(serde_json::from_str).transpose();
     let known = [Requested, Approved, Refused, Paid, Suspended, Cancelled, Expired]
         .into_iter()
         .find(|known| known.as_str() == status);
@@ -265,6 +319,13 @@ fn read(row: &PgRow) -> Result<Withdrawal, sqlx::Error> {
         tenant_id: TenantId(row.try_get("tenant_id")?),
         agent_id: AccountId(row.try_get("agent_id")?),
         amount: row.try_get("amount")?,
+        asked_amount: row.try_get("asked_amount")?,
+        reasons: reasons
+            .map_err(|source| sqlx::Error::ColumnDecode { index: "reasons".to_owned(), source: source.into() })?
+            .unwrap_or_default(),
+        expires_at: row.try_get("expires_at")?,
+        released_by: row.try_get::<Option<Uuid>, _>("released_by")?.map(AccountId),
+        released_at: row.try_get("released_at")?,
         status: known.ok_or_else(|| sqlx::Error::ColumnDecode {
             index: "status".to_owned(),
             source: format!("there is no status {status}").into(),

@@ -8,7 +8,9 @@ use quotary_projections::generation::{self, Generation, Leftover};
 use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
-use quotary_projections::{accounts, audit, ledger, license_stats, licenses, movements, projects, withdrawals};
+use quotary_projections::{
+    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, projects, withdrawals,
+};
 use sqlx::PgPool;
 
 use super::{Failure, open};
@@ -38,10 +40,12 @@ impl Projection {
                 let built = match name.as_str() {
                     "accounts" => anew(&pool, accounts::Accounts).await?,
                     "audit" => anew(&pool, audit::Audit).await?,
+                    "holds" => anew(&pool, holds::Holds).await?,
                     "ledger" => anew(&pool, ledger::Ledger).await?,
                     "license_stats" => anew(&pool, license_stats::LicenseStatistics).await?,
                     "licenses" => anew(&pool, licenses::Licenses).await?,
                     "movements" => anew(&pool, movements::Movements).await?,
+                    "notices" => anew(&pool, notices::Notices).await?,
                     "projects" => anew(&pool, projects::Projects).await?,
                     "withdrawals" => anew(&pool, withdrawals::Withdrawals).await?,
                     _ => return Err(format!("there is no read model {name}; `projection list` shows them").into()),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use quotary_domain::AccountId;
 use quotary_projections::accounts;
-use quotary_projections::movements::{self, MovementFilter, MovementKind};
+use quotary_projections::movements::{self, MovementFilter, MovementKind, MovementStatus};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -14,6 +14,16 @@ use crate::extract::{ApiQuery, Authed, MinPosition, Paging};
 use crate::problem::Problem;
 use crate::reply::Items;
 use crate::state::AppState;
+
+/// Which end of a list comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The newest.
+    Newest,
+    /// The oldest, as whoever works off a list wants it.
+    Oldest,
+}
 
 /// Which movements.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,9 +40,16 @@ pub struct Filter {
     kind: Option<MovementKind>,
     /// Only those that this agent gave or got.
     agent_id: Option<Uuid>,
+    /// `completed`, `suspended`, `refused` or `expired`.
+    #[param(value_type = Option<String>)]
+    status: Option<MovementStatus>,
+    /// `newest` (if absent) or `oldest` first.
+    #[param(value_type = Option<String>)]
+    order: Option<Order>,
 }
 
-/// Lists the transfers and top-ups that one may see, newest first.
+/// Lists the transfers and top-ups that one may see, newest first unless asked otherwise. With `status=suspended` and
+/// `order=oldest` it is an admin's list of what waits for a decision.
 ///
 /// # Errors
 /// `invalid-parameter`.
@@ -44,9 +61,10 @@ pub async fn handle(
     position: MinPosition,
     ApiQuery(filter): ApiQuery<Filter>,
 ) -> Result<Json<Items<Transfer>>, Problem> {
-    let Filter { limit, cursor, kind, agent_id } = filter;
+    let Filter { limit, cursor, kind, agent_id, status, order } = filter;
     let page = Paging { limit, cursor }.request()?;
     position.wait(&state, &[movements::NAME, accounts::NAME]).await?;
-    let filter = MovementFilter { kind, agent_id: agent_id.map(AccountId) };
+    let oldest_first = order == Some(Order::Oldest);
+    let filter = MovementFilter { kind, agent_id: agent_id.map(AccountId), status, oldest_first };
     Ok(Json(Items::of(movements::list(&state.pool, &actor, &filter, &page).await?, Transfer::from)))
 }

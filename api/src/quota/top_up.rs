@@ -25,7 +25,8 @@ pub struct TopUp {
     note: Option<String>,
 }
 
-/// Gives quota to an agent below: a super admin's comes from the tenant, an agent admin pays with its own.
+/// Gives quota to an agent below: a super admin's comes from the tenant, an agent admin pays with its own. The tenant's
+/// risk rules may suspend it until another admin decides.
 ///
 /// # Errors
 /// `not-found`, `insufficient-quota`, `account-disabled`.
@@ -37,7 +38,8 @@ pub async fn handle(State(state): State<AppState>, command: ApiCommand<TopUp>) -
     let done = state.commands.top_up(&context, AccountId(agent_id), amount.0, note).await?;
     let id = done.value.id;
     let reply = Reply::new(done, |made| {
-        Transfer::made(made.id.0, "top_up", made.paid_by.map(|id| id.0), made.agent_id.0, made.amount, made.note)
+        let parties = (made.paid_by.map(|id| id.0), made.agent_id.0);
+        Transfer::made(made.id.0, "top_up", parties, made.amount, made.note, made.suspension)
     });
     Ok(reply.created(format!("/v1/quota/transfers/{id}")))
 }

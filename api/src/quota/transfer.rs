@@ -25,7 +25,8 @@ pub struct SendQuota {
     note: Option<String>,
 }
 
-/// Transfers quota to another agent of the tenant.
+/// Transfers quota to another agent of the tenant. The tenant's risk rules may suspend it: the amount is held until an
+/// admin decides.
 ///
 /// # Errors
 /// `not-found`, `insufficient-quota`, `account-disabled`.
@@ -41,7 +42,8 @@ pub async fn handle(State(state): State<AppState>, command: ApiCommand<SendQuota
         .map_err(|error| Problem::from(error).rename("/agent_id", "/to_username"))?;
     let id = done.value.id;
     let reply = Reply::new(done, |made| {
-        Transfer::made(made.id.0, "transfer", Some(made.from.0), made.to.0, made.amount, made.note)
+        let parties = (Some(made.from.0), made.to.0);
+        Transfer::made(made.id.0, "transfer", parties, made.amount, made.note, made.suspension)
     });
     Ok(reply.created(format!("/v1/quota/transfers/{id}")))
 }

@@ -10,10 +10,11 @@ use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::state::AppState;
 
-/// Approves a withdrawal: the held amount leaves. Nobody approves a request of one's own.
+/// Approves a withdrawal: the held amount leaves. Nobody approves a request of one's own, nor one that one released from
+/// a suspension.
 ///
 /// # Errors
-/// `not-found`, `own-request`, `wrong-status`.
+/// `not-found`, `own-request`, `second-person-required`, `wrong-status`.
 #[utoipa::path(post, path = "/v1/withdrawals/{id}/approve", tag = "withdrawals",
     params(("id" = Uuid, Path, description = "The withdrawal")),
     responses((status = 200, description = "The withdrawal", body = Withdrawal)))]

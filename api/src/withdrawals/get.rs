@@ -39,5 +39,5 @@ pub async fn handle(
         }
         None => None,
     };
-    Ok(Resource { sequence, body: Withdrawal { payee, ..found.into() } })
+    Ok(Resource { sequence, body: Withdrawal { payee_erased: payee.is_none(), payee, ..found.into() } })
 }

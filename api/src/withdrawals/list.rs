@@ -26,7 +26,7 @@ pub struct Filter {
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
-    /// `requested`, `approved`, `refused` or `paid`.
+    /// `suspended`, `requested`, `approved`, `refused`, `paid`, `cancelled` or `expired`.
     #[param(value_type = Option<String>)]
     status: Option<WithdrawalStatus>,
     /// One agent only.

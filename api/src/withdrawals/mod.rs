@@ -1,12 +1,14 @@
-//! Withdrawals: quota turned into money (row Q3).
+//! Withdrawals: quota turned into money (rows Q3, Q4).
 
 pub mod answer;
 pub mod approve;
+pub mod cancel;
 pub mod get;
 pub mod list;
 pub mod mark_paid;
 pub mod payee;
 pub mod refuse;
+pub mod release;
 pub mod request;
 
 use crate::access::{ADMINS, Access, QUOTA_HOLDERS};
@@ -18,7 +20,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(QUOTA_HOLDERS, request, [InsufficientQuota, LimitReached]),
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
-        route!(ADMINS, approve, [WrongStatus, OwnRequest]),
+        route!(QUOTA_HOLDERS, cancel, [WrongStatus]),
+        route!(ADMINS, release, [WrongStatus, OwnRequest]),
+        route!(ADMINS, approve, [WrongStatus, OwnRequest, SecondPersonRequired]),
         route!(ADMINS, refuse, [WrongStatus, OwnRequest]),
         route!(ADMINS, mark_paid, [WrongStatus, OwnRequest]),
     ]

@@ -24,10 +24,11 @@ pub struct RequestWithdrawal {
     payee: Payee,
 }
 
-/// Asks for quota to be paid out; the amount is held at once.
+/// Asks for quota to be paid out; the amount is held at once. The tenant's risk rules may suspend it until an admin lets
+/// it go on.
 ///
 /// # Errors
-/// `insufficient-quota`.
+/// `insufficient-quota`, `limit-reached` beyond what can be asked for in a day.
 #[utoipa::path(post, path = "/v1/withdrawals", tag = "withdrawals", request_body = RequestWithdrawal,
     responses((status = 201, description = "The withdrawal", body = Withdrawal)))]
 pub async fn handle(

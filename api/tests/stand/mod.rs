@@ -1,5 +1,6 @@
 //! The whole API over a database of its own: two tenants, an account of every role, read models and memory kept current.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that can't go on says where it stopped")]
 
 use std::path::Path;
@@ -22,7 +23,9 @@ use quotary_projections::bus::subjects::Names;
 use quotary_projections::feed::EventSource;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
-use quotary_projections::{accounts, audit, ledger, license_stats, licenses, movements, projects, withdrawals};
+use quotary_projections::{
+    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, projects, withdrawals,
+};
 use serde_json::Value;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -111,6 +114,8 @@ impl Stand {
             .spawn(ledger::Ledger)
             .spawn(movements::Movements)
             .spawn(withdrawals::Withdrawals)
+            .spawn(holds::Holds)
+            .spawn(notices::Notices)
             .spawn(audit::Audit)
             .spawn(projects::Projects)
             .spawn(licenses::Licenses)

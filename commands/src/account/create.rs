@@ -1,7 +1,8 @@
 //! Creates an account below the acting admin, with opening quota if wanted (rows U2, U7).
 
 use quotary_domain::account::{Account, AccountCommand, Profile, Username};
-use quotary_domain::agent_quota::AgentQuota;
+use quotary_domain::agent_quota::{AgentQuota, TransferKind};
+use quotary_domain::risk::RiskPolicy;
 use quotary_domain::{AccountId, JournalId, Quota, Role};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use crate::context::Context;
 use crate::event_log::CommandError;
 use crate::license_key::LicenseKey;
 use crate::password::{Password, check_policy};
-use crate::quota::top_up::pay;
+use crate::quota::movement::{Movement, Suspension};
+use crate::quota::top_up::payer;
 use crate::refusal::Refusal;
 use crate::unit::Plan;
 use crate::use_case::{Acting, Commands, Outcome};
@@ -46,6 +48,9 @@ pub struct AccountCreated {
     pub parent_id: AccountId,
     /// The password that was made up for it; shown this once.
     pub initial_password: Option<String>,
+    /// The top-up of its opening quota and why it waits for another person, if it does.
+    #[serde(default)]
+    pub suspended_top_up: Option<(JournalId, Suspension)>,
     /// The sequence of its last event.
     pub sequence: u64,
 }
@@ -63,7 +68,8 @@ impl Commands {
         if !acting.actor.role.may_create(input.role) {
             return Err(CommandError::Refused(Refusal::Forbidden));
         }
-        let payer = plan.open::<AgentQuota>(acting.actor.account_id);
+        let payer = payer(&acting, &mut plan);
+        let policy = plan.read::<RiskPolicy>(context.tenant_id);
         let quota = plan.open_new::<AgentQuota>(account_id);
         let made_up = match &input.password {
             Some(password) => check_policy(password).map(|()| None).map_err(CommandError::Refused)?,
@@ -83,11 +89,22 @@ impl Commands {
                 let profile = Profile { username: username.clone(), role, ancestors: acting.line(unit) };
                 unit.decide(account, AccountCommand::Create(profile))?;
                 claims::claim(unit, self.log.vault(), tenant_id, account_id, &username, &email);
+                let mut suspended_top_up = None;
                 if !opening_quota.is_zero() {
                     if !role.holds_quota() {
                         return Err(Refusal::invalid("opening_quota", "accounts of this role don't hold quota"));
                     }
-                    pay(unit, &acting, payer, (account_id, quota), journal_id, opening_quota, None, context.now)?;
+                    let movement = Movement {
+                        id: journal_id,
+                        kind: TransferKind::TopUp,
+                        from: payer,
+                        to: (account_id, quota),
+                        amount: opening_quota,
+                        note: None,
+                        asked_by: acting.actor.account_id,
+                        now: context.now,
+                    };
+                    suspended_top_up = movement.make(unit, policy)?.map(|suspension| (journal_id, suspension));
                 }
                 Ok(AccountCreated {
                     account_id,
@@ -95,6 +112,7 @@ impl Commands {
                     role,
                     parent_id: acting.actor.account_id,
                     initial_password: made_up.clone(),
+                    suspended_top_up,
                     sequence: unit.sequence(account),
                 })
             })

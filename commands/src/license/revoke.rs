@@ -6,7 +6,7 @@ use quotary_domain::license::LicenseCommand;
 use super::change::{LicenseAfter, Right};
 use crate::context::Context;
 use crate::event_log::CommandError;
-use crate::quota::top_up::check_note;
+use crate::quota::movement::check_note;
 use crate::use_case::{Commands, Outcome};
 
 impl Commands {

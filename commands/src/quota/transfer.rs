@@ -1,13 +1,14 @@
-//! Moves quota from the actor to another agent, named by its username (row Q2).
+//! Moves quota from the actor to another agent, named by its username (row Q2), or holds it for a review (row Q4).
 //!
-//! Both halves stand in one atomic step, so no reader ever sees the amount held or half moved.
+//! Both halves stand in one atomic step, so no reader ever sees a transfer half moved.
 
 use quotary_domain::account::{Account, Username};
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaError, TransferKind};
+use quotary_domain::risk::RiskPolicy;
 use quotary_domain::{AccountId, JournalId, Quota};
 use serde::{Deserialize, Serialize};
 
-use super::top_up::{check_note, check_receiver, move_quota};
+use super::movement::{Movement, Suspension, check_note, check_receiver};
 use crate::account::claims::find_account;
 use crate::clock;
 use crate::context::Context;
@@ -16,26 +17,30 @@ use crate::refusal::Refusal;
 use crate::unit::Plan;
 use crate::use_case::{Acting, Commands, Outcome};
 
-/// A transfer that was made.
+/// A transfer that was made, or waits for an admin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transferred {
     /// The movement.
     pub id: JournalId,
-    /// Who gave.
+    /// Who gives.
     pub from: AccountId,
-    /// Who got.
+    /// Who gets.
     pub to: AccountId,
     /// How much.
     pub amount: Quota,
     /// A remark.
     pub note: Option<String>,
+    /// Why it waits, if it does.
+    #[serde(default)]
+    pub suspension: Option<Suspension>,
 }
 
 impl Commands {
     /// Transfers quota to the agent of a username.
     ///
     /// # Errors
-    /// [`Refusal`] if the receiver is unknown, disabled or oneself, or the amount is zero or more than available.
+    /// [`Refusal`] if the receiver is unknown, disabled or oneself, or the amount is zero, less than the tenant's
+    /// minimum or more than available.
     pub async fn transfer(
         &self,
         context: &Context,
@@ -67,16 +72,26 @@ impl Commands {
         if from == to {
             return Err(CommandError::Refused(AgentQuotaError::ToOneself.into()));
         }
-        let sender = plan.open::<AgentQuota>(from);
+        let giver = plan.open::<AgentQuota>(from);
         let receiver = plan.open::<AgentQuota>(to);
-        let account = plan.open::<Account>(to);
+        let account = plan.read::<Account>(to);
+        let policy = plan.read::<RiskPolicy>(context.tenant_id);
         self.log
             .execute(context, &plan, |unit| {
                 acting.check_holds_quota(unit)?;
                 check_receiver(unit, account)?;
-                let (kind, note) = (TransferKind::Transfer, note.clone());
-                move_quota(unit, (from, sender), (to, receiver), id, kind, amount, note.clone(), context.now)?;
-                Ok(Transferred { id, from, to, amount, note })
+                let movement = Movement {
+                    id,
+                    kind: TransferKind::Transfer,
+                    from: Some((from, giver)),
+                    to: (to, receiver),
+                    amount,
+                    note: note.as_deref(),
+                    asked_by: from,
+                    now: context.now,
+                };
+                let suspension = movement.make(unit, policy)?;
+                Ok(Transferred { id, from, to, amount, note: note.clone(), suspension })
             })
             .await
     }

@@ -112,8 +112,14 @@ impl<A: Stored> EventStore<A> for LogEventStore<A> {
             })
             .collect();
         let added = envelopes.len() as u64;
-        let check =
-            StreamCheck { aggregate_type: A::TYPE.into(), aggregate_id: id.to_string(), expected, added, is_glance: false, poison };
+        let check = StreamCheck {
+            aggregate_type: A::TYPE.into(),
+            aggregate_id: id.to_string(),
+            expected,
+            added,
+            is_glance: false,
+            poison,
+        };
         let append = append(self.tenant_id, check, &envelopes, &metadata)
             .map_err(|error| AggregateError::UnexpectedError(error.into()))?;
         let ticket = self.log.committer().enqueue(append).await.map_err(refused)?;

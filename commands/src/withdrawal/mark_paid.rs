@@ -3,10 +3,11 @@
 use quotary_domain::WithdrawalId;
 use quotary_domain::withdrawal::WithdrawalCommand;
 
+use super::decide::Decider;
 use super::request::WithdrawalAfter;
 use crate::context::Context;
 use crate::event_log::CommandError;
-use crate::quota::top_up::check_note;
+use crate::quota::movement::check_note;
 use crate::use_case::{Commands, Outcome};
 
 impl Commands {
@@ -22,6 +23,6 @@ impl Commands {
     ) -> Outcome<WithdrawalAfter> {
         check_note(reference.as_deref()).map_err(CommandError::Refused)?;
         let mark = |by| WithdrawalCommand::MarkPaid { by, reference: reference.clone() };
-        self.decide_withdrawal(context, id, mark, |_, _, _| Ok(())).await
+        self.decide_withdrawal(context, id, Decider::Admin, mark).await
     }
 }

@@ -1,13 +1,13 @@
 //! Gives a withdrawal's amount back (row Q3).
 
-use quotary_domain::agent_quota::AgentQuotaCommand;
+use quotary_domain::WithdrawalId;
 use quotary_domain::withdrawal::WithdrawalCommand;
-use quotary_domain::{HoldId, JournalId, WithdrawalId};
 
+use super::decide::Decider;
 use super::request::WithdrawalAfter;
 use crate::context::Context;
 use crate::event_log::CommandError;
-use crate::quota::top_up::check_note;
+use crate::quota::movement::check_note;
 use crate::use_case::{Commands, Outcome};
 
 impl Commands {
@@ -23,11 +23,6 @@ impl Commands {
     ) -> Outcome<WithdrawalAfter> {
         check_note(reason.as_deref()).map_err(CommandError::Refused)?;
         let refuse = |by| WithdrawalCommand::Refuse { by, reason: reason.clone() };
-        self.decide_withdrawal(context, id, refuse, |unit, quota, _| {
-            let (hold_id, journal_id) = (HoldId::of_withdrawal(id), JournalId::derived(id.0, "release"));
-            unit.decide(quota, AgentQuotaCommand::Release { hold_id, journal_id })?;
-            Ok(())
-        })
-        .await
+        self.decide_withdrawal(context, id, Decider::Admin, refuse).await
     }
 }

@@ -1,0 +1,3 @@
+//! Use cases of a tenant's risk rules.
+
+pub mod set_rules;
