@@ -110,17 +110,15 @@ impl Activity {
     }
 
     pub(crate) fn held(&mut self, purpose: HoldPurpose, amount: Quota, at: Option<DateTime<Utc>>) {
-        match (self.counter(purpose), at) {
-            (Some(recent), Some(at)) => recent.add(amount, at),
-            _ => {}
+        if let (Some(recent), Some(at)) = (self.counter(purpose), at) {
+            recent.add(amount, at);
         }
     }
 
     /// All or a part of a hold came back: it does not count as moved.
     pub(crate) fn returned(&mut self, hold: &OpenHold, amount: Quota) {
-        match (self.counter(hold.purpose), hold.at) {
-            (Some(recent), Some(at)) => recent.take_off(amount, at, amount == hold.amount),
-            _ => {}
+        if let (Some(recent), Some(at)) = (self.counter(hold.purpose), hold.at) {
+            recent.take_off(amount, at, amount == hold.amount);
         }
     }
 

@@ -417,7 +417,9 @@ mod tests {
                 LicenseBatchEvent::BatchRefunded { journal_id, amount, order_id: None, by },
             ]
         );
-        events.into_iter().for_each(|event| batch.apply(event));
+        for event in events {
+            batch.apply(event);
+        }
         assert_eq!(batch.decide(refund(journal_id)), Ok(vec![]));
         let other = JournalId(Uuid::from_u128(10));
         assert_eq!(batch.decide(refund(other)), Err(LicenseBatchError::AlreadyRefunded(journal_id)));

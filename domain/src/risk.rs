@@ -283,9 +283,9 @@ impl RiskRules {
     ) -> Result<Vec<RiskReason>, RiskPolicyError> {
         at_least(self.min_withdrawal, amount)?;
         if let Some(maximum) = self.max_withdrawn_per_day {
-            let asked = asker.withdrawals.within(MAX_WINDOW_MINUTES, now).sum;
-            if asked.plus(amount).is_ok_and(|sum| sum > maximum) {
-                return Err(RiskPolicyError::AboveMaximum { maximum, asked });
+            let before = asker.withdrawals.within(MAX_WINDOW_MINUTES, now).sum;
+            if before.plus(amount).is_ok_and(|sum| sum > maximum) {
+                return Err(RiskPolicyError::AboveMaximum { maximum, asked: before });
             }
         }
         Ok(self.assess(&self.withdrawals, &asker.withdrawals, amount, now))
