@@ -252,6 +252,11 @@ impl Common {
             expiring.await;
             Ok(())
         });
+        let erasing = quotary_workers::erase_keys::run(self.commands.clone(), self.cancel.clone());
+        parts.spawn(async move {
+            erasing.await;
+            Ok(())
+        });
         if let Some(nats) = self.nats.clone() {
             let options = RelayOptions {
                 log_head: Some(self.commands.log().head()),

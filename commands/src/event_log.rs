@@ -4,6 +4,8 @@
 //! nothing goes through the committer all the same, so that the database checks what it was decided on. A command whose
 //! state turned out to be old is decided again, a bounded number of times.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quotary_domain::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -220,7 +222,14 @@ impl EventLog {
         let Some(Idempotency { key_hash, request_hash }) = context.idempotency else { return Ok(None) };
         let answer = serde_json::to_vec(value).expect("answers are plain data and always serialise");
         let response = self.vault.seal_bytes(context.tenant_id, &key_hash, &answer)?;
+        let request_hash = self.kept_request_hash(context.tenant_id, &request_hash);
         Ok(Some(NewReceipt { key_hash, request_hash, response }))
+    }
+
+    /// The hash of a request as receipts keep it: keyed, because a request can have bank details in it, and a plain hash of
+    /// so little that is secret can be guessed, also after the person's data was erased.
+    fn kept_request_hash(&self, tenant_id: TenantId, request_hash: &[u8; 32]) -> [u8; 32] {
+        self.vault.hash_bytes(tenant_id, "request", &URL_SAFE_NO_PAD.encode(request_hash))
     }
 
     /// The stored answer of an earlier command with the same key.
@@ -237,7 +246,8 @@ impl EventLog {
         .fetch_optional(&self.pool)
         .await?;
         let Some((known_request, position, response)) = found else { return Ok(None) };
-        if known_request != request_hash {
+        // Receipts from before the hashes were keyed have the plain one.
+        if known_request != self.kept_request_hash(context.tenant_id, &request_hash) && known_request != request_hash {
             return Err(CommandError::KeyReused);
         }
         let answer = self.vault.open_bytes(context.tenant_id, &key_hash, &response)?;

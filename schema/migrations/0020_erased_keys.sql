@@ -3,6 +3,9 @@
 
 alter table data_keys alter column wrapped_key drop not null;
 alter table data_keys add column erased_at timestamptz;
+-- Set before an erasure is decided, so that one that was cut off behind its event is found and finished.
+alter table data_keys add column erasing_since timestamptz;
+create index data_keys_erasing on data_keys (erasing_since) where erasing_since is not null;
 alter table data_keys add constraint data_keys_erased check ((wrapped_key is null) = (erased_at is not null));
 
 create function keep_erased() returns trigger language plpgsql as $$

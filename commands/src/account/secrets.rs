@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use quotary_domain::{AccountId, Sealed, TenantId};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::event_log::{CommandError, EventLog};
 use crate::password::{self, Password};
@@ -110,6 +111,57 @@ pub(crate) async fn data_key(
     }
 }
 
+/// Notes that the data key of a person is about to be deleted.
+pub(crate) async fn intend_erasure(
+    pool: &PgPool,
+    tenant_id: TenantId,
+    subject: AccountId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update data_keys set erasing_since = $3 where tenant_id = $1 and subject_id = $2 and wrapped_key is not null",
+    )
+    .bind(tenant_id.0)
+    .bind(subject.0)
+    .bind(now)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Keys that were about to be deleted and still stand, the oldest intention first.
+pub(crate) async fn intended_erasures(
+    pool: &PgPool,
+    limit: i64,
+) -> Result<Vec<(TenantId, AccountId, DateTime<Utc>)>, sqlx::Error> {
+    let rows: Vec<(Uuid, Uuid, DateTime<Utc>)> = sqlx::query_as(
+        "select tenant_id, subject_id, erasing_since from data_keys \
+         where erasing_since is not null order by erasing_since limit $1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|(tenant, subject, since)| (TenantId(tenant), AccountId(subject), since)).collect())
+}
+
+/// Forgets an intention that came to nothing, unless there is a newer one.
+pub(crate) async fn forget_intention(
+    pool: &PgPool,
+    tenant_id: TenantId,
+    subject: AccountId,
+    since: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update data_keys set erasing_since = null where tenant_id = $1 and subject_id = $2 and erasing_since = $3",
+    )
+    .bind(tenant_id.0)
+    .bind(subject.0)
+    .bind(since)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Deletes the data key of a person for good, with everything else that is kept of it beside the log.
 pub(crate) async fn erase(
     pool: &PgPool,
@@ -121,7 +173,7 @@ pub(crate) async fn erase(
     sqlx::query(
         "insert into data_keys as k (tenant_id, subject_id, wrapped_key, erased_at) values ($1, $2, null, $3) \
          on conflict (tenant_id, subject_id) do update set wrapped_key = null, \
-         erased_at = coalesce(k.erased_at, excluded.erased_at)",
+         erasing_since = null, erased_at = coalesce(k.erased_at, excluded.erased_at)",
     )
     .bind(tenant_id.0)
     .bind(subject.0)

@@ -10,6 +10,7 @@ mod batches;
 mod claims;
 mod cut_connections;
 mod dice;
+mod erasures;
 mod glances;
 mod house;
 mod licenses;
