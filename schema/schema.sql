@@ -475,6 +475,7 @@ CREATE TABLE public.data_keys (
     subject_id uuid NOT NULL,
     wrapped_key text,
     erased_at timestamp with time zone,
+    erasing_since timestamp with time zone,
     CONSTRAINT data_keys_erased CHECK (((wrapped_key IS NULL) = (erased_at IS NOT NULL)))
 );
 
@@ -1065,6 +1066,8 @@ CREATE INDEX grants_agent ON projects_1.grants USING btree (agent_id);
 CREATE INDEX plans_project ON projects_1.plans USING btree (project_id, "position");
 
 CREATE INDEX projects_tenant ON projects_1.projects USING btree (tenant_id, project_id);
+
+CREATE INDEX data_keys_erasing ON public.data_keys USING btree (erasing_since) WHERE (erasing_since IS NOT NULL);
 
 CREATE UNIQUE INDEX projections_serving ON public.projections USING btree (name) WHERE (state = 'serving'::text);
 
