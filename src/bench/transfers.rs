@@ -12,6 +12,7 @@ use quotary_domain::{AccountId, Actor, Quota, Role, TenantId};
 use super::load::{Measured, closed_loop};
 use super::report::{Line, Report};
 use super::scene::{Failure, Scene};
+use super::sealing::Sealing;
 use crate::embedded::Servers;
 
 const AGENTS: usize = 5_000;
@@ -36,8 +37,8 @@ pub async fn measure(servers: &Servers, report: &mut Report) -> Result<(), Failu
 /// How often each side is measured in turn, so that a machine that is busy for a while slows both.
 const TURNS: usize = 3;
 
-/// Measures transfers with all risk rules set (none suspends) and commission rates on the ancestors, beside transfers
-/// without any, in turns on two databases of one server.
+/// Measures transfers with all risk rules set (none suspends), commission rates on the ancestors and the log being sealed,
+/// beside transfers without any of it, in turns on two databases of one server.
 ///
 /// # Errors
 /// If a transfer fails or is suspended.
@@ -47,6 +48,8 @@ pub async fn measure_full(servers: &Servers, report: &mut Report) -> Result<(), 
     let of_plain = Arc::new(plain.agents(AGENTS, Quota::new(1_000_000_000)?).await?);
     let of_full = Arc::new(full.agents(AGENTS, Quota::new(1_000_000_000)?).await?);
     turn_all_on(&full).await?;
+    let folder = tempfile::tempdir()?;
+    let sealing = Sealing::start(&full.pool, folder.path())?;
     let spread = |number: usize, count: usize| (number % count, (number * 7 + 1) % count);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for turn in 0..TURNS {
@@ -65,9 +68,16 @@ pub async fn measure_full(servers: &Servers, report: &mut Report) -> Result<(), 
     if suspended != 0 {
         return Err(format!("{suspended} transfers were suspended, so not all were measured to their end").into());
     }
+    let head: i64 = sqlx::query_scalar("select position from log_head").fetch_one(&full.pool).await?;
+    let behind = sealing.reach(head.cast_unsigned()).await?;
+    sealing.stop().await?;
     let (without, with) = (Measured::median(without), Measured::median(with));
     let line = Line::of_loop("transfers_full_64", "transfers/s", &with, Some(&without));
-    report.add(line.noting("all risk rules and commission rates set; medians of 3 turns each"))?;
+    let note = format!(
+        "all risk rules and commission rates set, sealing on ({} ms behind at the end); medians of {TURNS} turns",
+        behind.as_millis()
+    );
+    report.add(line.noting(&note))?;
     plain.strike().await?;
     full.strike().await
 }
