@@ -15,6 +15,7 @@ CREATE SCHEMA licenses_1;
 CREATE SCHEMA movements_1;
 
 CREATE SCHEMA notices_1;
+CREATE SCHEMA orders_1;
 
 CREATE SCHEMA projects_1;
 
@@ -109,6 +110,7 @@ CREATE TABLE accounts_1.accounts (
     ancestors uuid[] NOT NULL,
     parent_id uuid,
     disabled boolean NOT NULL,
+    rates integer[] NOT NULL,
     created_at timestamp with time zone NOT NULL,
     sequence bigint NOT NULL
 );
@@ -302,9 +304,14 @@ CREATE TABLE licenses_1.batches (
     completed_at timestamp with time zone,
     exports bigint NOT NULL,
     exported bigint NOT NULL,
+    order_id uuid,
+    refunded_at timestamp with time zone,
+    refunded bigint,
+    disabled bigint NOT NULL,
     "position" bigint NOT NULL,
     sequence bigint NOT NULL,
     CONSTRAINT batches_check CHECK (((issued >= 0) AND (issued <= count))),
+    CONSTRAINT batches_check1 CHECK (((disabled >= 0) AND (disabled <= issued))),
     CONSTRAINT batches_sequence_check CHECK ((sequence > 0)),
     CONSTRAINT batches_status_check CHECK ((status = ANY (ARRAY['issuing'::text, 'completed'::text, 'stopped'::text]))),
     CONSTRAINT batches_total_price_check CHECK ((total_price >= 0))
@@ -397,6 +404,28 @@ CREATE TABLE notices_1.subjects (
     to_id uuid,
     asked_by uuid NOT NULL,
     amount bigint NOT NULL
+);
+
+CREATE TABLE orders_1.orders (
+    order_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    agent_id uuid NOT NULL,
+    batch_id uuid,
+    provider text NOT NULL COLLATE pg_catalog."C",
+    provider_order_id text NOT NULL COLLATE pg_catalog."C",
+    amount bigint NOT NULL,
+    currency text NOT NULL,
+    paid_at timestamp with time zone NOT NULL,
+    refunded_amount bigint NOT NULL,
+    refunded_at timestamp with time zone,
+    refunds bigint NOT NULL,
+    provider_refund_id text,
+    refund_reason text,
+    recorded_at timestamp with time zone NOT NULL,
+    sequence bigint NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT orders_amount_check CHECK ((amount > 0)),
+    CONSTRAINT orders_check CHECK (((refunded_amount >= 0) AND (refunded_amount <= amount)))
 );
 
 CREATE TABLE projects_1.grants (
@@ -583,6 +612,7 @@ CREATE VIEW read.accounts AS
     accounts.ancestors,
     accounts.parent_id,
     accounts.disabled,
+    accounts.rates,
     accounts.created_at,
     accounts.sequence
    FROM accounts_1.accounts;
@@ -622,6 +652,10 @@ CREATE VIEW read.batches AS
     batches.completed_at,
     batches.exports,
     batches.exported,
+    batches.order_id,
+    batches.refunded_at,
+    batches.refunded,
+    batches.disabled,
     batches."position",
     batches.sequence
    FROM licenses_1.batches;
@@ -743,6 +777,25 @@ CREATE VIEW read.notices AS
     notices.amount,
     notices.occurred_at
    FROM notices_1.notices;
+CREATE VIEW read.orders AS
+ SELECT orders.order_id,
+    orders.tenant_id,
+    orders.agent_id,
+    orders.batch_id,
+    orders.provider,
+    orders.provider_order_id,
+    orders.amount,
+    orders.currency,
+    orders.paid_at,
+    orders.refunded_amount,
+    orders.refunded_at,
+    orders.refunds,
+    orders.provider_refund_id,
+    orders.refund_reason,
+    orders.recorded_at,
+    orders.sequence,
+    orders."position"
+   FROM orders_1.orders;
 
 CREATE VIEW read.plans AS
  SELECT plans.plan_id,
@@ -954,6 +1007,8 @@ ALTER TABLE ONLY notices_1.people
 
 ALTER TABLE ONLY notices_1.subjects
     ADD CONSTRAINT subjects_pkey PRIMARY KEY (subject_id);
+ALTER TABLE ONLY orders_1.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (order_id);
 
 ALTER TABLE ONLY projects_1.grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (project_id, agent_id);
@@ -1035,6 +1090,8 @@ CREATE INDEX batches_agent ON licenses_1.batches USING btree (agent_id, "positio
 
 CREATE INDEX batches_issuing ON licenses_1.batches USING btree ("position") WHERE (status = 'issuing'::text);
 
+CREATE INDEX batches_refunded ON licenses_1.batches USING btree ("position") WHERE ((refunded_at IS NOT NULL) AND (disabled < issued));
+
 CREATE INDEX batches_tenant ON licenses_1.batches USING btree (tenant_id, "position");
 
 CREATE INDEX licenses_agent ON licenses_1.licenses USING btree (agent_id, "position");
@@ -1060,6 +1117,15 @@ CREATE INDEX transfers_tenant_id_position_idx1 ON movements_1.transfers USING bt
 CREATE INDEX transfers_to_id_position_idx ON movements_1.transfers USING btree (to_id, "position");
 
 CREATE INDEX people_tenant_id_idx ON notices_1.people USING btree (tenant_id) WHERE (role = 'super_admin'::text);
+CREATE INDEX orders_agent ON orders_1.orders USING btree (agent_id, paid_at, "position");
+
+CREATE INDEX orders_batch ON orders_1.orders USING btree (batch_id) WHERE (batch_id IS NOT NULL);
+
+CREATE UNIQUE INDEX orders_number ON orders_1.orders USING btree (tenant_id, provider, provider_order_id);
+
+CREATE INDEX orders_paid ON orders_1.orders USING btree (tenant_id, paid_at, "position");
+
+CREATE INDEX orders_provider ON orders_1.orders USING btree (tenant_id, provider, paid_at, "position");
 
 CREATE INDEX grants_agent ON projects_1.grants USING btree (agent_id);
 
@@ -1098,6 +1164,7 @@ GRANT USAGE ON SCHEMA licenses_1 TO quotary_service;
 GRANT USAGE ON SCHEMA movements_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA notices_1 TO quotary_service;
+GRANT USAGE ON SCHEMA orders_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA projects_1 TO quotary_service;
 
@@ -1153,6 +1220,7 @@ GRANT SELECT ON TABLE notices_1.notices TO quotary_service;
 GRANT SELECT ON TABLE notices_1.people TO quotary_service;
 
 GRANT SELECT ON TABLE notices_1.subjects TO quotary_service;
+GRANT SELECT ON TABLE orders_1.orders TO quotary_service;
 
 GRANT SELECT ON TABLE projects_1.grants TO quotary_service;
 
@@ -1213,6 +1281,7 @@ GRANT SELECT ON TABLE read.licenses TO quotary_service;
 GRANT SELECT ON TABLE read.machines TO quotary_service;
 
 GRANT SELECT ON TABLE read.notices TO quotary_service;
+GRANT SELECT ON TABLE read.orders TO quotary_service;
 
 GRANT SELECT ON TABLE read.plans TO quotary_service;
 

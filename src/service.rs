@@ -23,6 +23,7 @@ use quotary_projections::license_stats::LicenseStatistics;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::movements::Movements;
 use quotary_projections::notices::Notices;
+use quotary_projections::orders::Orders;
 use quotary_projections::projects::Projects;
 use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
@@ -233,6 +234,7 @@ impl Common {
                 .spawn(Withdrawals)
                 .spawn(Holds)
                 .spawn(Notices)
+                .spawn(Orders)
                 .spawn(Audit)
                 .spawn(Projects)
                 .spawn(Licenses)
@@ -255,6 +257,12 @@ impl Common {
         let erasing = quotary_workers::erase_keys::run(self.commands.clone(), self.cancel.clone());
         parts.spawn(async move {
             erasing.await;
+            Ok(())
+        });
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let (checkpoints, cancel) = (self.checkpoints.clone(), self.cancel.clone());
+        parts.spawn(async move {
+            quotary_workers::disable_refunded::run(commands, pool, checkpoints, leader, cancel).await;
             Ok(())
         });
         if let Some(nats) = self.nats.clone() {
@@ -398,6 +406,7 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Withdrawals).await?;
     generation::ensure(pool, &Holds).await?;
     generation::ensure(pool, &Notices).await?;
+    generation::ensure(pool, &Orders).await?;
     generation::ensure(pool, &Audit).await?;
     generation::ensure(pool, &Projects).await?;
     generation::ensure(pool, &Licenses).await?;

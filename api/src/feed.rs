@@ -111,7 +111,12 @@ async fn take(models: &Loaded, pool: &PgPool, run: &Run) {
 
 async fn apply(models: &Loaded, pool: &PgPool, recorded: &RecordedEvent) -> Result<(), ApplyError> {
     // The others are most of the log; reading their payloads would be in vain.
-    if !matches!(recorded.aggregate_type.as_str(), "License" | "Project" | "Account") {
+    let concerns = match recorded.aggregate_type.as_str() {
+        "License" | "Project" | "Account" => true,
+        "LicenseBatch" => recorded.event_type == "BatchRefunded",
+        _ => false,
+    };
+    if !concerns {
         return Ok(());
     }
     let event = recorded.decode()?;

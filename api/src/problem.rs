@@ -89,11 +89,17 @@ codes! {
     ProjectDisabled => (CONFLICT, "project-disabled", "The project is disabled"),
     /// A number of things has reached its limit.
     LimitReached => (CONFLICT, "limit-reached", "A limit is reached"),
+    /// The order or batch was refunded before.
+    AlreadyRefunded => (CONFLICT, "already-refunded", "It was refunded before"),
+    /// The batch of the licence was refunded, so the licence stays disabled.
+    BatchRefunded => (CONFLICT, "batch-refunded", "The batch was refunded"),
+    /// A batch that an order bought is refunded with its order.
+    BatchHasOrder => (CONFLICT, "batch-has-order", "The batch belongs to an order"),
     /// A journal is reversed once.
     AlreadyReversed => (CONFLICT, "already-reversed", "The journal was reversed before"),
-    /// An order is refunded once.
-    AlreadyRefunded => (CONFLICT, "already-refunded", "The order was refunded before"),
-    /// Only a suspended transfer can be decided on.
+    /// Only top-ups and transfers are reversed.
+    NotReversible => (CONFLICT, "not-reversible", "The journal can't be reversed"),
+    /// Only suspended transfers are decided on.
     TransferNotSuspended => (CONFLICT, "transfer-not-suspended", "The transfer is not suspended"),
     /// `If-Match` named another version.
     PreconditionFailed => (PRECONDITION_FAILED, "precondition-failed", "The resource has changed"),

@@ -6,6 +6,7 @@ use quotary_commands::session::tokens::SessionError;
 use quotary_commands::{CommandError, Refusal, VaultError, clock};
 use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
+use quotary_domain::ledger::JournalKind;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
@@ -57,6 +58,10 @@ impl From<Refusal> for Problem {
             Refusal::Invalid { field, detail } => Self::invalid(format!("/{field}"), detail),
             Refusal::AccountDisabled => Self::new(Code::AccountDisabled, "the account is disabled"),
             Refusal::WithdrawalsWait => Self::new(Code::WrongStatus, "withdrawals of the account wait for a decision"),
+            Refusal::NotReversible(kind) => not_reversible(kind),
+            Refusal::BatchRefunded => {
+                Self::new(Code::BatchRefunded, "the batch was refunded, so its licences stay disabled")
+            }
             Refusal::WrongPassword => Self::new(Code::WrongPassword, "the present password is wrong")
                 .with_error("/current_password", "is not the present password"),
             Refusal::Tenant(TenantError::Exists(_)) => Self::of(Code::AlreadyExists),
@@ -72,6 +77,19 @@ impl From<Refusal> for Problem {
             Refusal::Order(error) => order(&error),
         }
     }
+}
+
+/// What to do instead.
+fn not_reversible(kind: JournalKind) -> Problem {
+    let detail = match kind {
+        JournalKind::TopUp | JournalKind::Transfer => "the journal is not complete",
+        JournalKind::Hold => "a hold is settled or released, not reversed",
+        JournalKind::Release | JournalKind::Expiry => "what a hold gave back can't be taken again",
+        JournalKind::Issue | JournalKind::Commission => "a sale is taken back by the refund of its batch or order",
+        JournalKind::Withdrawal => "money that was paid out can't be taken back",
+        JournalKind::Reversal | JournalKind::Refund => "a reversal or refund can't be reversed",
+    };
+    Problem::new(Code::NotReversible, detail)
 }
 
 fn account(error: &AccountError) -> Problem {
@@ -116,10 +134,11 @@ fn license_batch(error: &LicenseBatchError) -> Problem {
         LicenseBatchError::Unknown => Problem::not_found("batch"),
         LicenseBatchError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         LicenseBatchError::InvalidCount => Problem::invalid("/count", error.to_string()),
-        LicenseBatchError::WrongChunk { .. }
-        | LicenseBatchError::Ended(_)
-        | LicenseBatchError::AlreadyRefunded(_)
-        | LicenseBatchError::NothingPaid => Problem::new(Code::WrongStatus, error.to_string()),
+        LicenseBatchError::WrongChunk { .. } | LicenseBatchError::Ended(_) | LicenseBatchError::NotRefunded => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+        LicenseBatchError::AlreadyRefunded(_) => Problem::new(Code::AlreadyRefunded, error.to_string()),
+        LicenseBatchError::OtherOrder(_) => Problem::new(Code::BatchHasOrder, error.to_string()),
     }
 }
 
@@ -180,8 +199,9 @@ fn reversal(error: &ReversalError) -> Problem {
 fn order(error: &OrderError) -> Problem {
     match error {
         OrderError::Unknown => Problem::not_found("order"),
-        OrderError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        OrderError::Exists | OrderError::RefundExists => Problem::new(Code::AlreadyExists, error.to_string()),
         OrderError::AlreadyRefunded => Problem::new(Code::AlreadyRefunded, error.to_string()),
+        OrderError::TooManyRefunds => Problem::new(Code::LimitReached, error.to_string()),
         OrderError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
         OrderError::Invalid(detail) => Problem::new(Code::ValidationFailed, *detail),
     }

@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, client, health, license_batches, licenses, me, metrics, notices, openapi, projects, quota,
-    risk_rules, stats, withdrawals,
+    agents, audit, auth, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi, orders,
+    projects, quota, risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -42,6 +42,8 @@ pub fn routes() -> Vec<Route> {
         quota::routes(),      // /v1/quota/…                top-ups, transfers, balances, statements
         risk_rules::routes(), // /v1/risk-rules             what suspends a movement
         vec![route!(Access::Account, notices, [])], // /v1/notices           what one is told
+        orders::routes(),     // /v1/orders…             payments at providers, refunds
+        ledger::routes(),     // /v1/ledger/…             journals
         withdrawals::routes(), // /v1/withdrawals…           quota turned into money
         stats::routes(),      // /v1/stats/…             statistics
         audit::routes(),      // /v1/audit/…                the log, for auditors

@@ -184,6 +184,36 @@ async fn an_expired_licence_is_told_so() {
 }
 
 #[tokio::test]
+async fn licences_of_a_refunded_batch_are_refused_before_any_of_them_is_disabled() {
+    for feed_runs in [true, false] {
+        let api = Fixture::with(feed_runs).await;
+        let tenant = api.tenant("acme").await;
+        let project = api.project(tenant.admin, "editor").await;
+        let (batch, position) = api.batch(tenant.admin, &project, 2).await;
+        let keys = api.keys(tenant.admin, batch, position).await;
+        api.state.license_index.observe_project(tenant.admin.tenant_id, project.id, &project.state, 1);
+        assert_eq!(api.verify(&project.credentials, &keys[0].1, "m1").await["code"], "VALID");
+        // Not by this API's own route, so the index learns it from the feed alone.
+        api.commands.refund_batch(&context(tenant.admin), batch).await.unwrap();
+        let unused = api.verify(&project.credentials, &keys[1].1, "m1").await;
+        assert_eq!((&unused["valid"], &unused["code"]), (&json!(false), &json!("SUSPENDED")), "{unused}");
+        assert_eq!(unused["license"]["status"], "disabled");
+        let start = std::time::Instant::now();
+        loop {
+            let used = api.verify(&project.credentials, &keys[0].1, "m1").await;
+            if used["code"] == "SUSPENDED" {
+                break;
+            }
+            assert!(feed_runs && start.elapsed() < license_fixture::PATIENCE, "{used}");
+        }
+        let disabled = "select count(*) from events where event_type in ('LicenseDisabled', 'LicenseActivated')";
+        let written: i64 = sqlx::query_scalar(disabled).fetch_one(&api.pool).await.unwrap();
+        assert_eq!(written, 1, "the first use before the refund, and nothing since");
+        api.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn without_a_trusted_index_the_log_is_asked() {
     let api = Fixture::with(false).await;
     let tenant = api.tenant("acme").await;

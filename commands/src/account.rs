@@ -7,4 +7,5 @@ pub mod disable;
 pub mod enable;
 pub mod erase_personal_data;
 pub mod secrets;
+pub mod set_commission_rates;
 pub mod unlock;

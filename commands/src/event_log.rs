@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::cache::{Caches, Stored};
+use crate::cache::{Caches, Stored, lock};
 use crate::context::{Context, Idempotency};
 use crate::fault_point;
 use crate::log::append::{AppendError, NewReceipt};
@@ -212,6 +212,18 @@ impl EventLog {
     ) -> Result<Option<(A, u64)>, LoadError> {
         let loaded = load::<A>(&self.pool, id.into()).await?;
         Ok((loaded.tenant_id == Some(tenant_id)).then_some((loaded.aggregate, loaded.sequence)))
+    }
+
+    /// The state of an aggregate as this process knows it, perhaps old and perhaps never to be durable; `None` if it is
+    /// not known in the tenant. Good for choosing what to open; what is decided is decided on what was opened.
+    pub(crate) async fn glance<A: Stored>(
+        &self,
+        tenant_id: TenantId,
+        id: impl Into<Uuid>,
+    ) -> Result<Option<A>, LoadError> {
+        let locked = lock::<A>(&self.caches, &self.pool, id.into(), false).await?;
+        let known = locked.held.as_ref().filter(|held| held.tenant_id == Some(tenant_id));
+        Ok(known.map(|held| A::clone(&held.aggregate)))
     }
 
     fn receipt<T: Serialize, E: std::error::Error + 'static>(

@@ -2,6 +2,7 @@
 
 use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
+use quotary_domain::ledger::JournalKind;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
@@ -35,6 +36,12 @@ pub enum Refusal {
     /// Withdrawals of the account wait for a decision.
     #[error("withdrawals of the account wait for a decision")]
     WithdrawalsWait,
+    /// A journal of this kind is not taken back by itself.
+    #[error("a journal of the kind {} can't be reversed", .0.as_str())]
+    NotReversible(JournalKind),
+    /// The batch of a licence was refunded.
+    #[error("the batch of the licence was refunded")]
+    BatchRefunded,
     /// The present password is wrong.
     #[error("the password is wrong")]
     WrongPassword,

@@ -65,6 +65,11 @@ impl Acting {
         if self.actor.role.holds_quota() { Ok(()) } else { Err(Refusal::Forbidden) }
     }
 
+    /// The acting account.
+    pub(crate) fn account<'u>(&self, unit: &'u Unit) -> &'u Account {
+        unit.see(self.account)
+    }
+
     /// The ancestors of an account created by the actor.
     pub(crate) fn line(&self, unit: &Unit) -> Vec<AccountId> {
         let above = unit.see(self.account).profile.iter().flat_map(|profile| profile.ancestors.iter().copied());

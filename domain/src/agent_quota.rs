@@ -505,6 +505,12 @@ impl AgentQuota {
         Ok(())
     }
 
+    /// Whether the whole balance, held quota included, stays an amount with so much more.
+    #[must_use]
+    pub fn has_room(&self, amount: Quota) -> bool {
+        self.available.plus(self.held).and_then(|balance| balance.plus(amount)).is_ok()
+    }
+
     /// The whole balance, held quota included, must stay an amount.
     fn check_room(&self, amount: Quota) -> Result<(), AgentQuotaError> {
         positive(amount)?;

@@ -8,6 +8,7 @@ pub mod account;
 pub mod activity;
 pub mod agent_quota;
 pub mod aggregate;
+pub mod commission;
 pub mod event;
 pub mod ids;
 pub mod ledger;

@@ -14,6 +14,8 @@ use crate::{AccountId, JournalId, OrderId, PlanId, ProjectId, Quota, event_names
 pub const MAX_COUNT: u32 = 1_000_000;
 /// How many licences one atomic step issues at most.
 pub const CHUNK: u32 = 1_000;
+/// How many licences of a refunded batch one atomic step disables at most.
+pub const DISABLE_CHUNK: u32 = 500;
 
 /// The state of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +32,14 @@ pub struct LicenseBatch {
     pub paid: Quota,
     /// What ancestors of the agent earned by it.
     pub commissions: BTreeMap<AccountId, Quota>,
+    /// The payment at a provider that it was bought with.
+    pub order: Option<OrderId>,
     /// The journal that took the payment back.
     pub refunded: Option<JournalId>,
+    /// How many of its licences were disabled since.
+    pub disabled: u32,
+    /// In how many chunks.
+    pub disabled_chunks: u32,
 }
 
 /// What an ancestor earned by a chunk.
@@ -120,14 +128,21 @@ pub enum LicenseBatchCommand {
     },
     /// Ends before its time.
     Stop(StopReason),
+    /// Notes that it was bought with a payment at a provider; always in the same step as the payment's record.
+    LinkOrder(OrderId),
     /// Takes the payment back; always in the same step as its postings. A batch that is being issued stops.
     Refund {
         /// The movement.
         journal_id: JournalId,
         /// The order that was refunded, if there was one.
         order_id: Option<OrderId>,
-        /// Who decided.
-        by: AccountId,
+        /// Who decided; `None` for what runs by itself.
+        by: Option<AccountId>,
+    },
+    /// Notes that a chunk of the licences of a refunded batch was disabled; always in the same step as the licences.
+    DisableChunk {
+        /// Counts from 0; must be the next.
+        chunk: u32,
     },
     /// Notes that keys were handed out.
     RecordExport {
@@ -164,6 +179,11 @@ pub enum LicenseBatchEvent {
         /// How many licences were not issued.
         remaining: u32,
     },
+    /// It was bought with a payment at a provider.
+    BatchLinkedToOrder {
+        /// The payment.
+        order_id: OrderId,
+    },
     /// The payment was taken back; its licences are worth nothing any more.
     BatchRefunded {
         /// The movement.
@@ -173,8 +193,16 @@ pub enum LicenseBatchEvent {
         /// The order that was refunded, if there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order_id: Option<OrderId>,
-        /// Who decided.
-        by: AccountId,
+        /// Who decided; absent for what runs by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<AccountId>,
+    },
+    /// A chunk of the licences of a refunded batch was disabled.
+    RefundedLicensesDisabled {
+        /// Counts from 0.
+        chunk: u32,
+        /// How many licences, those included that were disabled or revoked before.
+        count: u32,
     },
     /// Keys were handed out.
     BatchExported {
@@ -192,7 +220,9 @@ event_names!(LicenseBatchEvent {
     ChunkIssued,
     BatchCompleted,
     BatchStopped,
+    BatchLinkedToOrder,
     BatchRefunded,
+    RefundedLicensesDisabled,
     BatchExported,
 });
 
@@ -222,9 +252,12 @@ pub enum LicenseBatchError {
     /// Its payment was taken back before.
     #[error("the batch was refunded before, by {0}")]
     AlreadyRefunded(JournalId),
-    /// Nothing was paid for it.
-    #[error("nothing was paid for the batch")]
-    NothingPaid,
+    /// It was bought with another payment.
+    #[error("the batch belongs to the order {0}")]
+    OtherOrder(OrderId),
+    /// Only licences of a refunded batch are disabled with it.
+    #[error("the batch was not refunded")]
+    NotRefunded,
 }
 
 impl_aggregate!(LicenseBatch, "LicenseBatch", LicenseBatchCommand, LicenseBatchEvent, LicenseBatchError);
@@ -240,6 +273,17 @@ pub struct NextChunk {
     pub count: u32,
     /// What they cost.
     pub amount: Quota,
+}
+
+/// The next chunk of licences to disable: which, and the licences' numbers within the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextDisabling {
+    /// Counts from 0.
+    pub chunk: u32,
+    /// How many licences are disabled before it.
+    pub first: u32,
+    /// How many licences it has.
+    pub count: u32,
 }
 
 impl LicenseBatch {
@@ -264,6 +308,15 @@ impl LicenseBatch {
         let before = request.total_price.share(self.issued, request.count);
         let after = request.total_price.share(self.issued + count, request.count);
         Some(NextChunk { chunk: self.chunks, first: self.issued, count, amount: after.saturating_minus(before) })
+    }
+
+    /// The next chunk of licences to disable after a refund; `None` if there is none.
+    #[must_use]
+    pub fn next_disabling(&self) -> Option<NextDisabling> {
+        self.refunded?;
+        let count = DISABLE_CHUNK.min(self.issued.saturating_sub(self.disabled));
+        let next = NextDisabling { chunk: self.disabled_chunks, first: self.disabled, count };
+        (count > 0).then_some(next)
     }
 
     fn decisions(&self, command: LicenseBatchCommand) -> Result<Vec<LicenseBatchEvent>, LicenseBatchError> {
@@ -295,7 +348,23 @@ impl LicenseBatch {
                 BatchStatus::Stopped => Ok(vec![]),
                 ended @ BatchStatus::Completed => Err(LicenseBatchError::Ended(ended)),
             },
+            LicenseBatchCommand::LinkOrder(order_id) => match self.order {
+                Some(known) if known == order_id => Ok(vec![]),
+                Some(known) => Err(LicenseBatchError::OtherOrder(known)),
+                None => match self.refunded {
+                    Some(journal) => Err(LicenseBatchError::AlreadyRefunded(journal)),
+                    None => Ok(vec![LicenseBatchEvent::BatchLinkedToOrder { order_id }]),
+                },
+            },
             LicenseBatchCommand::Refund { journal_id, order_id, by } => self.refund(request, journal_id, order_id, by),
+            LicenseBatchCommand::DisableChunk { chunk: asked } => match self.next_disabling() {
+                None if self.refunded.is_none() => Err(LicenseBatchError::NotRefunded),
+                None => Err(LicenseBatchError::WrongChunk { asked, next: self.disabled_chunks }),
+                Some(next) if next.chunk != asked => Err(LicenseBatchError::WrongChunk { asked, next: next.chunk }),
+                Some(NextDisabling { chunk, count, .. }) => {
+                    Ok(vec![LicenseBatchEvent::RefundedLicensesDisabled { chunk, count }])
+                }
+            },
             LicenseBatchCommand::RecordExport { by, format } => {
                 Ok(vec![LicenseBatchEvent::BatchExported { by, format, count: self.issued }])
             }
@@ -307,13 +376,13 @@ impl LicenseBatch {
         request: &BatchRequest,
         journal_id: JournalId,
         order_id: Option<OrderId>,
-        by: AccountId,
+        by: Option<AccountId>,
     ) -> Result<Vec<LicenseBatchEvent>, LicenseBatchError> {
-        match self.refunded {
-            Some(known) if known == journal_id => return Ok(vec![]),
-            Some(known) => return Err(LicenseBatchError::AlreadyRefunded(known)),
-            None if self.paid.is_zero() => return Err(LicenseBatchError::NothingPaid),
-            None => {}
+        if let Some(known) = self.refunded {
+            return Err(LicenseBatchError::AlreadyRefunded(known));
+        }
+        if let Some(known) = self.order.filter(|known| Some(*known) != order_id) {
+            return Err(LicenseBatchError::OtherOrder(known));
         }
         let mut events = Vec::with_capacity(2);
         if self.status() == BatchStatus::Issuing {
@@ -336,10 +405,21 @@ impl LicenseBatch {
                     *earned = earned.saturating_plus(amount);
                 }
             }
+            LicenseBatchEvent::BatchLinkedToOrder { order_id } => self.order = Some(order_id),
             LicenseBatchEvent::BatchRefunded { journal_id, .. } => self.refunded = Some(journal_id),
+            LicenseBatchEvent::RefundedLicensesDisabled { count, .. } => {
+                self.disabled += count;
+                self.disabled_chunks += 1;
+            }
             LicenseBatchEvent::BatchStopped { reason, .. } => self.stopped = Some(reason),
             LicenseBatchEvent::BatchCompleted {} | LicenseBatchEvent::BatchExported { .. } => {}
         }
+    }
+
+    /// The journal of a batch's refund: the same whoever asks for it.
+    #[must_use]
+    pub fn refund_journal_of(batch: crate::BatchId) -> JournalId {
+        JournalId::derived(batch.0, "refund")
     }
 
     /// The journal of a chunk's payment: the same however often it is tried.
@@ -398,30 +478,64 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_batch_is_refunded_once_for_what_was_paid() {
-        let (journal_id, by) = (JournalId(Uuid::from_u128(9)), AccountId(Uuid::from_u128(8)));
-        let refund = |journal_id| LicenseBatchCommand::Refund { journal_id, order_id: None, by };
-        let mut batch = LicenseBatch::default();
-        batch.apply(LicenseBatchEvent::BatchRequested(request(2_000, 100)));
-        assert_eq!(batch.decide(refund(journal_id)), Err(LicenseBatchError::NothingPaid));
-        for event in batch.decide(LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] }).unwrap() {
+    /// The batch after a command that is not refused.
+    fn after(mut batch: LicenseBatch, command: LicenseBatchCommand) -> LicenseBatch {
+        for event in batch.decide(command).unwrap() {
             batch.apply(event);
         }
-        let events = batch.decide(refund(journal_id)).unwrap();
+        batch
+    }
+
+    fn refund(order_id: Option<OrderId>) -> LicenseBatchCommand {
+        LicenseBatchCommand::Refund { journal_id: JournalId(Uuid::from_u128(9)), order_id, by: None }
+    }
+
+    #[test]
+    fn a_batch_is_refunded_once_for_what_was_paid() {
+        let journal_id = JournalId(Uuid::from_u128(9));
+        let batch = after(LicenseBatch::default(), LicenseBatchCommand::Request(request(2_000, 100)));
+        let batch = after(batch, LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] });
+        let events = batch.decide(refund(None)).unwrap();
         let amount = Quota::new(50).unwrap();
         assert_eq!(
             events,
             [
                 LicenseBatchEvent::BatchStopped { reason: StopReason::Refunded, remaining: 1_000 },
-                LicenseBatchEvent::BatchRefunded { journal_id, amount, order_id: None, by },
+                LicenseBatchEvent::BatchRefunded { journal_id, amount, order_id: None, by: None },
             ]
         );
-        for event in events {
-            batch.apply(event);
+        let batch = after(batch, refund(None));
+        assert_eq!(batch.decide(refund(None)), Err(LicenseBatchError::AlreadyRefunded(journal_id)));
+        assert_eq!(batch.next_chunk(), None, "nothing is issued after a refund");
+    }
+
+    #[test]
+    fn a_batch_with_an_order_is_refunded_with_its_order_alone() {
+        let (order, other) = (OrderId(Uuid::from_u128(5)), OrderId(Uuid::from_u128(6)));
+        let batch = after(LicenseBatch::default(), LicenseBatchCommand::Request(request(10, 0)));
+        let batch = after(batch, LicenseBatchCommand::LinkOrder(order));
+        assert_eq!(batch.decide(LicenseBatchCommand::LinkOrder(order)), Ok(vec![]));
+        let refused = Err(LicenseBatchError::OtherOrder(order));
+        assert_eq!(batch.decide(LicenseBatchCommand::LinkOrder(other)), refused);
+        assert_eq!(batch.decide(refund(None)), refused);
+        assert_eq!(batch.decide(refund(Some(other))), refused);
+        assert!(batch.decide(refund(Some(order))).is_ok());
+    }
+
+    #[test]
+    fn the_licences_of_a_refunded_batch_are_disabled_chunk_by_chunk_to_the_last() {
+        let batch = after(LicenseBatch::default(), LicenseBatchCommand::Request(request(2_500, 0)));
+        let batch = after(batch, LicenseBatchCommand::IssueChunk { chunk: 0, commissions: vec![] });
+        let disable = |chunk| LicenseBatchCommand::DisableChunk { chunk };
+        assert_eq!(batch.decide(disable(0)), Err(LicenseBatchError::NotRefunded));
+        let mut batch = after(batch, refund(None));
+        while let Some(next) = batch.next_disabling() {
+            assert_eq!((next.chunk, next.first), (batch.disabled_chunks, batch.disabled));
+            let wrong = LicenseBatchError::WrongChunk { asked: next.chunk + 1, next: next.chunk };
+            assert_eq!(batch.decide(disable(next.chunk + 1)), Err(wrong));
+            batch = after(batch, disable(next.chunk));
         }
-        assert_eq!(batch.decide(refund(journal_id)), Ok(vec![]));
-        let other = JournalId(Uuid::from_u128(10));
-        assert_eq!(batch.decide(refund(other)), Err(LicenseBatchError::AlreadyRefunded(journal_id)));
+        assert_eq!((batch.disabled, batch.disabled_chunks), (1_000, 2));
+        assert_eq!(batch.decide(disable(2)), Err(LicenseBatchError::WrongChunk { asked: 2, next: 2 }));
     }
 }

@@ -40,6 +40,7 @@ create table accounts (
     ancestors  uuid[]      not null,      -- from the root down to the parent
     parent_id  uuid,
     disabled   boolean     not null,
+    rates      integer[]   not null,      -- commission by level, in hundredths of a percent
     created_at timestamptz not null,
     sequence   bigint      not null,      -- of the account's last event: its ETag
     unique (tenant_id, username)
@@ -54,8 +55,16 @@ pub struct AccountRows {
     created: Vec<Account>,
     /// Where in `created` an account of this run stands.
     places: HashMap<Uuid, usize>,
-    /// Accounts of earlier runs: their last sequence, and whether they are disabled if that changed.
-    changed: HashMap<Uuid, (i64, Option<bool>)>,
+    /// Accounts of earlier runs.
+    changed: HashMap<Uuid, Change>,
+}
+
+/// What a run changed in an account of an earlier one.
+#[derive(Default)]
+struct Change {
+    sequence: i64,
+    disabled: Option<bool>,
+    rates: Option<Vec<u16>>,
 }
 
 /// An account as queries show it.
@@ -75,6 +84,8 @@ pub struct Account {
     pub parent_id: Option<AccountId>,
     /// Disabled accounts can do nothing.
     pub disabled: bool,
+    /// What it earns by sales of those below, by level, in hundredths of a percent.
+    pub commission_rates: Vec<u16>,
     /// When it came into being.
     pub created_at: DateTime<Utc>,
     /// The sequence of its last event.
@@ -100,7 +111,7 @@ impl Projection for Accounts {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {
@@ -135,6 +146,7 @@ impl Projection for Accounts {
 impl AccountRows {
     fn add(&mut self, recorded: &RecordedEvent, event: &AccountEvent) {
         let id = recorded.aggregate_id;
+        let mut rates = None;
         let disabled = match event {
             AccountEvent::AccountCreated(profile) => {
                 self.places.insert(id, self.created.len());
@@ -146,6 +158,7 @@ impl AccountRows {
                     ancestors: profile.ancestors.clone(),
                     parent_id: profile.ancestors.last().copied(),
                     disabled: false,
+                    commission_rates: vec![],
                     created_at: recorded.occurred_at(),
                     sequence: recorded.sequence,
                 });
@@ -153,19 +166,26 @@ impl AccountRows {
             }
             AccountEvent::AccountDisabled {} => Some(true),
             AccountEvent::AccountEnabled {} => Some(false),
+            AccountEvent::CommissionRatesSet { rates: now } => {
+                rates = Some(now.iter().map(|rate| rate.0).collect());
+                None
+            }
             AccountEvent::PasswordChanged {}
             | AccountEvent::AccountUnlocked {}
-            | AccountEvent::CommissionRatesSet { .. }
             | AccountEvent::ErasureRequested { .. }
             | AccountEvent::PersonalDataErased { .. } => None,
         };
         if let Some(account) = self.places.get(&id).and_then(|place| self.created.get_mut(*place)) {
             account.sequence = recorded.sequence;
             account.disabled = disabled.unwrap_or(account.disabled);
+            if let Some(rates) = rates {
+                account.commission_rates = rates;
+            }
         } else {
             let change = self.changed.entry(id).or_default();
-            change.0 = recorded.sequence.cast_signed();
-            change.1 = disabled.or(change.1);
+            change.sequence = recorded.sequence.cast_signed();
+            change.disabled = disabled.or(change.disabled);
+            change.rates = rates.or(change.rates.take());
         }
     }
 }
@@ -191,24 +211,26 @@ async fn write_created(created: Vec<Account>, connection: &mut PgConnection) -> 
     }
     let (mut ids, mut tenants, mut names, mut roles) = (vec![], vec![], vec![], vec![]);
     let (mut ancestors, mut disabled, mut times, mut sequences) = (vec![], vec![], vec![], vec![]);
+    let mut rates = vec![];
     for account in created {
+        rates.push(array(&account.commission_rates));
         ids.push(account.account_id.0);
         tenants.push(account.tenant_id.0);
         names.push(account.username);
         roles.push(account.role.as_str());
         // unnest takes arrays of arrays apart, so each one travels as text.
-        let path: Vec<String> = account.ancestors.iter().map(ToString::to_string).collect();
-        ancestors.push(format!("{{{}}}", path.join(",")));
+        ancestors.push(array(&account.ancestors));
         disabled.push(account.disabled);
         times.push(account.created_at);
         sequences.push(account.sequence.cast_signed());
     }
     sqlx::query(
-        "insert into accounts (account_id, tenant_id, username, role, ancestors, parent_id, disabled, created_at, sequence)
+        "insert into accounts (account_id, tenant_id, username, role, ancestors, parent_id, disabled, created_at, sequence,
+                               rates)
          select n.id, n.tenant, n.name, n.role, n.path::uuid[], (n.path::uuid[])[cardinality(n.path::uuid[])],
-                n.disabled, n.at, n.sequence
+                n.disabled, n.at, n.sequence, n.rates::integer[]
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::timestamptz[],
-                     $8::bigint[]) as n (id, tenant, name, role, path, disabled, at, sequence)",
+                     $8::bigint[], $9::text[]) as n (id, tenant, name, role, path, disabled, at, sequence, rates)",
     )
     .bind(ids)
     .bind(tenants)
@@ -218,39 +240,47 @@ async fn write_created(created: Vec<Account>, connection: &mut PgConnection) -> 
     .bind(disabled)
     .bind(times)
     .bind(sequences)
+    .bind(rates)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn write_changed(
-    changed: HashMap<Uuid, (i64, Option<bool>)>,
-    connection: &mut PgConnection,
-) -> Result<(), sqlx::Error> {
+/// An array in the form in which PostgreSQL reads it from a text.
+fn array<T: std::fmt::Display>(values: &[T]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", values.join(","))
+}
+
+async fn write_changed(changed: HashMap<Uuid, Change>, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     if changed.is_empty() {
         return Ok(());
     }
-    let (mut ids, mut sequences, mut disabled) = (vec![], vec![], vec![]);
-    for (id, (sequence, now_disabled)) in changed {
+    let (mut ids, mut sequences, mut disabled, mut rates) = (vec![], vec![], vec![], vec![]);
+    for (id, change) in changed {
         ids.push(id);
-        sequences.push(sequence);
-        disabled.push(now_disabled);
+        sequences.push(change.sequence);
+        disabled.push(change.disabled);
+        rates.push(change.rates.as_deref().map(array));
     }
     let expected = ids.len();
     let done = sqlx::query(
-        "update accounts a set sequence = n.sequence, disabled = coalesce(n.disabled, a.disabled)
-         from unnest($1::uuid[], $2::bigint[], $3::boolean[]) as n (id, sequence, disabled)
+        "update accounts a set sequence = n.sequence, disabled = coalesce(n.disabled, a.disabled),
+                               rates = coalesce(n.rates::integer[], a.rates)
+         from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::text[]) as n (id, sequence, disabled, rates)
          where a.account_id = n.id",
     )
     .bind(ids)
     .bind(sequences)
     .bind(disabled)
+    .bind(rates)
     .execute(connection)
     .await?;
     expect_rows("accounts", &done, expected)
 }
 
-const COLUMNS: &str = "account_id, tenant_id, username, role, ancestors, parent_id, disabled, created_at, sequence";
+const COLUMNS: &str = "account_id, tenant_id, username, role, ancestors, parent_id, disabled, rates, created_at, \
+    sequence";
 
 fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
     let role: &str = row.try_get("role")?;
@@ -266,6 +296,12 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
         ancestors: row.try_get::<Vec<Uuid>, _>("ancestors")?.into_iter().map(AccountId).collect(),
         parent_id: row.try_get::<Option<Uuid>, _>("parent_id")?.map(AccountId),
         disabled: row.try_get("disabled")?,
+        // Never below zero, never above the whole.
+        commission_rates: row
+            .try_get::<Vec<i32>, _>("rates")?
+            .into_iter()
+            .map(|rate| u16::try_from(rate).unwrap_or_default())
+            .collect(),
         created_at: row.try_get("created_at")?,
         sequence: row.try_get::<i64, _>("sequence")?.cast_unsigned(),
     })

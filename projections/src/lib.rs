@@ -23,6 +23,7 @@ pub mod log_signal;
 pub mod moment;
 pub mod movements;
 pub mod notices;
+pub mod orders;
 pub mod page;
 pub mod projection;
 pub mod projects;

@@ -12,8 +12,8 @@ use sqlx::PgConnection;
 
 pub use fold::LicenseRows;
 pub use queries::{
-    BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, by_key_hash, get,
-    keys_of_batch, list, machines,
+    BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, batches_to_disable,
+    by_key_hash, get, keys_of_batch, licenses_of_batch, list, machines,
 };
 
 use crate::projection::Projection;
@@ -72,12 +72,18 @@ create table batches (
     completed_at timestamptz,                       -- when all were issued, or when it was stopped
     exports      bigint      not null,              -- how often keys were handed out
     exported     bigint      not null,              -- the most keys handed out at a time
+    order_id     uuid,                              -- the payment that bought it, if there was one
+    refunded_at  timestamptz,
+    refunded     bigint,                            -- what returned to the agent
+    disabled     bigint      not null,              -- licences disabled since the refund
     position     bigint      not null,
     sequence     bigint      not null check (sequence > 0),
-    check (issued between 0 and count)
+    check (issued between 0 and count),
+    check (disabled between 0 and issued)
 );
 create index batches_tenant on batches (tenant_id, position);
 create index batches_issuing on batches (position) where status = 'issuing';
+create index batches_refunded on batches (position) where refunded_at is not null and disabled < issued;
 create index batches_agent on batches (agent_id, position);
 -- How many licences of a batch have a number.
 create table batch_numbers (
@@ -98,7 +104,7 @@ impl Projection for Licenses {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {

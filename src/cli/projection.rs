@@ -9,7 +9,7 @@ use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
-    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, projects, withdrawals,
+    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, orders, projects, withdrawals,
 };
 use sqlx::PgPool;
 
@@ -46,6 +46,7 @@ impl Projection {
                     "licenses" => anew(&pool, licenses::Licenses).await?,
                     "movements" => anew(&pool, movements::Movements).await?,
                     "notices" => anew(&pool, notices::Notices).await?,
+                    "orders" => anew(&pool, orders::Orders).await?,
                     "projects" => anew(&pool, projects::Projects).await?,
                     "withdrawals" => anew(&pool, withdrawals::Withdrawals).await?,
                     _ => return Err(format!("there is no read model {name}; `projection list` shows them").into()),

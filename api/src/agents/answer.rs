@@ -27,6 +27,8 @@ pub struct Agent {
     /// `kept`, `erasure_requested` or `erased`; only in the answer to an erasure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personal_data: Option<&'static str>,
+    /// What it earns by sales of those below it, by level, in hundredths of a percent.
+    pub commission_rates: Vec<u16>,
     /// When it came into being; absent in answers to commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
@@ -46,6 +48,7 @@ impl From<accounts::Account> for Agent {
             parent_id: account.parent_id.map(|id| id.0),
             status: status(account.disabled),
             personal_data: None,
+            commission_rates: account.commission_rates,
             created_at: Some(account.created_at),
         }
     }
@@ -62,6 +65,7 @@ impl Agent {
             parent_id: profile.ancestors.last().map(|id| id.0),
             status: status(after.account.disabled),
             personal_data: None,
+            commission_rates: after.account.commission_rates.iter().map(|rate| rate.0).collect(),
             created_at: None,
         })
     }

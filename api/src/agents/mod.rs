@@ -7,6 +7,7 @@ pub mod enable;
 pub mod erase_personal_data;
 pub mod get;
 pub mod list;
+pub mod set_commission_rates;
 pub mod unlock;
 
 use crate::access::{ADMINS, Access, SUPER_ADMINS};
@@ -22,5 +23,6 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(ADMINS, enable, [WrongStatus]),
         route!(SUPER_ADMINS, erase_personal_data, [WrongStatus]),
         route!(ADMINS, unlock, []),
+        route!(ADMINS, set_commission_rates, []),
     ]
 }

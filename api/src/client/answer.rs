@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use quotary_commands::vault::{Vault, VaultError};
 use quotary_domain::LicenseId;
-use quotary_domain::license::License;
+use quotary_domain::license::{License, LicenseStatus};
 use quotary_domain::{PlanId, TenantId};
 use quotary_projections::license_index::LicenseView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::from_log::FreshLicense;
 use super::timestamp::Timestamp;
 
 /// The outcome of a verification.
@@ -180,12 +181,18 @@ pub struct LicenseOnly<'a> {
 }
 
 /// A licence as its aggregate stands; `None` if it was never issued.
-pub(super) fn view_of(id: LicenseId, license: &License, at: chrono::DateTime<chrono::Utc>) -> Option<LicenseView> {
+pub(super) fn view_of(found: &FreshLicense, at: chrono::DateTime<chrono::Utc>) -> Option<LicenseView> {
+    let license = &found.license;
     let issue = license.issue.as_ref()?;
+    let status = match license.status(at) {
+        LicenseStatus::Revoked => LicenseStatus::Revoked,
+        _ if found.refunded => LicenseStatus::Disabled,
+        status => status,
+    };
     Some(LicenseView {
-        license_id: id,
+        license_id: found.id,
         plan_id: PlanId(issue.plan_id.0),
-        status: license.status(at),
+        status,
         activated_at: license.activated_at,
         expires_at: license.expires_at,
         features: issue.terms.features.as_slice().into(),

@@ -6,8 +6,9 @@
 use chrono::{DateTime, Utc};
 use quotary_commands::log::stream;
 use quotary_domain::license::{License, LicenseEvent, LicenseStatus};
+use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::project::{Project, ProjectEvent};
-use quotary_domain::{Event, LicenseId, ProjectId, RecordedEvent, TenantId};
+use quotary_domain::{BatchId, Event, LicenseId, ProjectId, RecordedEvent, TenantId};
 use quotary_projections::generation::{self, GenerationError};
 use quotary_projections::license_index::{HashPrefix, LicenseIndex, Verdict};
 use quotary_projections::log_reader::{LogError, LogReader};
@@ -60,6 +61,8 @@ impl From<FromLogError> for Problem {
 pub(super) struct FreshLicense {
     pub id: LicenseId,
     pub license: License,
+    /// Whether its batch was refunded: it is worth nothing, though it may not be disabled yet.
+    pub refunded: bool,
 }
 
 /// The log, and the index that what is found there is shown to.
@@ -124,7 +127,16 @@ impl FromLog<'_> {
             return Ok(None);
         }
         self.index.observe(id, &loaded.aggregate, loaded.sequence);
-        Ok(Some(FreshLicense { id, license: loaded.aggregate }))
+        let refunded = match &loaded.aggregate.issue {
+            Some(issue) => self.is_refunded(tenant_id, issue.batch_id).await?,
+            None => false,
+        };
+        Ok(Some(FreshLicense { id, license: loaded.aggregate, refunded }))
+    }
+
+    async fn is_refunded(&self, tenant_id: TenantId, id: BatchId) -> Result<bool, FromLogError> {
+        let batch = stream::load::<LicenseBatch>(self.pool, id.0).await?;
+        Ok(batch.tenant_id == Some(tenant_id) && batch.aggregate.refunded.is_some())
     }
 
     async fn search_project(&self, api_key_id: &str) -> Result<Option<(TenantId, ProjectId)>, FromLogError> {
@@ -190,7 +202,7 @@ pub(super) fn judge(
     now: DateTime<Utc>,
 ) -> Verdict {
     let issued_for = found.license.issue.as_ref().map(|issue| issue.project_id);
-    let Some(view) = view_of(found.id, &found.license, now) else { return Verdict::NotFound };
+    let Some(view) = view_of(found, now) else { return Verdict::NotFound };
     if issued_for != Some(project.project_id) {
         return Verdict::OtherProject;
     }

@@ -51,7 +51,7 @@ impl ClientCalls<'_> {
         call: &'c ClientCall,
         found: &FreshLicense,
     ) -> Result<LicenseOnly<'c>, Problem> {
-        let view = view_of(found.id, &found.license, call.now).ok_or_else(|| Problem::not_found("license"))?;
+        let view = view_of(found, call.now).ok_or_else(|| Problem::not_found("license"))?;
         let bindings = bindings(self.vault(), call.key.tenant_id, found.id, &found.license)
             .map_err(|error| Problem::internal(&error))?;
         Ok(LicenseOnly {

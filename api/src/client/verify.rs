@@ -125,7 +125,7 @@ impl ClientCalls<'_> {
         let fresh = match self.commands.use_license(&call.context("license.use"), project, id, machine).await {
             Ok(done) => {
                 self.index.observe(id, &done.value.license, done.value.sequence);
-                Some(FreshLicense { id, license: done.value.license })
+                Some(FreshLicense { id, license: done.value.license, refunded: false })
             }
             // A rule forbids it, and the log says which: somebody was faster, or this process late.
             Err(CommandError::Refused(_)) => {

@@ -36,6 +36,14 @@ pub struct Batch {
     pub exports: i64,
     /// The most keys handed out at a time.
     pub exported: i64,
+    /// The order that bought it.
+    pub order_id: Option<Uuid>,
+    /// When its payment was taken back; its licences are refused since.
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// What returned to the agent then, in minor units.
+    pub refunded: Option<i64>,
+    /// How many of its licences were disabled since.
+    pub disabled: i64,
 }
 
 impl From<BatchRecord> for Batch {
@@ -53,13 +61,17 @@ impl From<BatchRecord> for Batch {
             completed_at: batch.completed_at,
             exports: batch.exports,
             exported: batch.exported,
+            order_id: batch.order_id,
+            refunded_at: batch.refunded_at,
+            refunded: batch.refunded,
+            disabled: batch.disabled,
         }
     }
 }
 
 impl Batch {
-    /// A batch right after it was asked for; `None` if it never was.
-    pub(super) fn requested(after: &BatchAfter) -> Option<Self> {
+    /// A batch after a command; `None` if it was never asked for. Times and exports are left out.
+    pub(super) fn after(after: &BatchAfter) -> Option<Self> {
         let request = after.batch.request.as_ref()?;
         Some(Self {
             id: after.batch_id.0,
@@ -74,6 +86,10 @@ impl Batch {
             completed_at: None,
             exports: 0,
             exported: 0,
+            order_id: after.batch.order.map(|order| order.0),
+            refunded_at: None,
+            refunded: after.batch.refunded.map(|_| after.batch.paid.minor_units()),
+            disabled: after.batch.disabled.into(),
         })
     }
 }

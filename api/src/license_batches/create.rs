@@ -40,5 +40,5 @@ pub async fn handle(
     let CreateBatch { project_id, plan_id, count } = command.body;
     let done = state.commands.request_batch(&context, ProjectId(project_id), PlanId(plan_id), count.0).await?;
     let (sequence, location) = (done.value.sequence, format!("/v1/license-batches/{}", done.value.batch_id));
-    Ok(Reply::new(done, |after| Batch::requested(&after)).etag(sequence).accepted(location))
+    Ok(Reply::new(done, |after| Batch::after(&after)).etag(sequence).accepted(location))
 }

@@ -6,10 +6,11 @@ pub mod export;
 pub mod get;
 pub mod licenses;
 pub mod list;
+pub mod refund;
 
 pub use batch::Batch;
 
-use crate::access::{Access, QUOTA_HOLDERS};
+use crate::access::{ADMINS, Access, QUOTA_HOLDERS};
 use crate::route::{Route, route};
 
 /// `/v1/license-batches…`.
@@ -19,6 +20,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
         route!(Access::Account, licenses, []),
+        route!(ADMINS, refund, [AlreadyRefunded, BatchHasOrder]),
         // A command though it is a GET: it is recorded, and may have an empty body.
         route!(
             QUOTA_HOLDERS,

@@ -18,7 +18,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, get, []),
         route!(QUOTA_HOLDERS, unbind, [WrongStatus, LimitReached]),
         route!(QUOTA_HOLDERS, disable, [WrongStatus]),
-        route!(QUOTA_HOLDERS, enable, [WrongStatus]),
+        route!(QUOTA_HOLDERS, enable, [WrongStatus, BatchRefunded]),
         route!(QUOTA_HOLDERS, revoke, [WrongStatus]),
         route!(SUPER_ADMINS, renew, [WrongStatus]),
     ]

@@ -24,7 +24,7 @@ use quotary_projections::feed::EventSource;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::{
-    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, projects, withdrawals,
+    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, orders, projects, withdrawals,
 };
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -116,6 +116,7 @@ impl Stand {
             .spawn(withdrawals::Withdrawals)
             .spawn(holds::Holds)
             .spawn(notices::Notices)
+            .spawn(orders::Orders)
             .spawn(audit::Audit)
             .spawn(projects::Projects)
             .spawn(licenses::Licenses)

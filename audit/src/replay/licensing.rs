@@ -51,6 +51,9 @@ pub(super) struct Batch {
     pub completed: bool,
     pub stopped: bool,
     refunded: bool,
+    order: Option<Id>,
+    disabled: u32,
+    disabled_chunks: u32,
     pub position: u64,
     pub sequence: u64,
 }
@@ -62,6 +65,38 @@ impl Batch {
             max_machines: self.max_machines,
             features: super::shapes::Features(Fingerprint(self.features.0)),
         }
+    }
+
+    /// It was bought with a payment at a provider.
+    fn link(&mut self, seen: &Seen<'_>, order: Id, found: &mut Found) {
+        if self.refunded || self.order.is_some() {
+            found.add(seen.finding(Kind::State, "the batch has an order already, or was refunded"));
+        }
+        self.order = Some(order);
+    }
+
+    /// The payment goes back; the whole of it, once, and with the batch's order if it has one.
+    fn refund(&mut self, seen: &Seen<'_>, amount: u64, order: Option<Id>, found: &mut Found) {
+        if self.order.is_some() && self.order != order {
+            found.add(seen.finding(Kind::Refund, "it is refunded without its order"));
+        }
+        // A batch without a price is refunded too: its licences end.
+        if self.refunded || amount != self.paid {
+            let text = format!("{amount} is refunded of {} that were paid", self.paid);
+            found.add(seen.finding(Kind::Refund, text));
+        }
+        self.refunded = true;
+    }
+
+    /// A chunk of its licences is disabled after the refund.
+    fn disable(&mut self, seen: &Seen<'_>, chunk: u32, count: u32, found: &mut Found) {
+        let disabled = self.disabled.saturating_add(count);
+        if !self.refunded || chunk != self.disabled_chunks || count == 0 || disabled > self.announced {
+            let text = format!("chunk {chunk} disables {disabled} of {} licences", self.announced);
+            found.add(seen.finding(Kind::Refund, text));
+        }
+        self.disabled = disabled;
+        self.disabled_chunks += 1;
     }
 
     pub fn status(&self) -> &'static str {
@@ -145,6 +180,9 @@ impl Licensing {
                 completed: false,
                 stopped: false,
                 refunded: false,
+                order: None,
+                disabled: 0,
+                disabled_chunks: 0,
                 position: seen.position,
                 sequence: seen.sequence,
             };
@@ -201,12 +239,10 @@ impl Licensing {
                 }
                 batch.stopped = true;
             }
-            BatchEvent::BatchRefunded { journal_id, amount, .. } => {
-                if batch.refunded || amount.0 == 0 || amount.0 > batch.paid {
-                    let text = format!("{amount} is refunded of {} that were paid", batch.paid);
-                    found.add(seen.finding(Kind::Refund, text));
-                }
-                batch.refunded = true;
+            BatchEvent::BatchLinkedToOrder { order_id } => batch.link(seen, order_id, found),
+            BatchEvent::RefundedLicensesDisabled { chunk, count } => batch.disable(seen, chunk, count, found),
+            BatchEvent::BatchRefunded { journal_id, amount, order_id, .. } => {
+                batch.refund(seen, amount.0, order_id, found);
                 during.refund = Some((journal_id, amount.0));
             }
             BatchEvent::BatchExported { count, .. } => {
@@ -228,13 +264,14 @@ impl Licensing {
         };
         let batch = self.batches.get(&license.batch);
         let (duration, places) = batch.map_or((None, u32::MAX), |batch| (batch.duration_days, batch.max_machines));
+        let refunded = batch.is_some_and(|batch| batch.refunded);
         let usable = !license.is(DISABLED) && !license.is(REVOKED);
         let illegal = |what: &str| seen.finding(Kind::State, what);
         match event {
             LicenseEvent::LicenseIssued(_) => {}
             LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
-                if license.is(ACTIVATED) || !usable {
-                    found.add(illegal("it is activated already, disabled or revoked"));
+                if license.is(ACTIVATED) || !usable || refunded {
+                    found.add(illegal("it is activated already, disabled, revoked or refunded"));
                 }
                 let days = duration.map(|days| i64::from(days) + i64::from(license.extra_days));
                 let end = days.map(|days| activated_at.0.saturating_add(days * DAY_US));
@@ -246,7 +283,7 @@ impl Licensing {
                 bind(&mut self.machines, seen, license, &machine, places, found);
             }
             LicenseEvent::MachineBound { machine } => {
-                if !license.is(ACTIVATED) || !usable {
+                if !license.is(ACTIVATED) || !usable || refunded {
                     found.add(illegal("a machine was bound to a licence that can't be used"));
                 }
                 bind(&mut self.machines, seen, license, &machine, places, found);
@@ -272,8 +309,8 @@ impl Licensing {
                 license.set(DISABLED, true);
             }
             LicenseEvent::LicenseEnabled {} => {
-                if !license.is(DISABLED) || license.is(REVOKED) {
-                    found.add(illegal("it is not disabled"));
+                if !license.is(DISABLED) || license.is(REVOKED) || refunded {
+                    found.add(illegal("it is not disabled, or it was refunded"));
                 }
                 license.set(DISABLED, false);
             }

@@ -211,11 +211,13 @@ impl Records {
                     return found.add(seen.finding(Kind::StreamStart, "the order was never paid"));
                 };
                 order.sequence = seen.sequence;
-                if order.refunded.is_some() || amount.0 == 0 || amount.0 > order.amount {
-                    let text = format!("{amount} is refunded of {} that were paid", order.amount);
+                // It may be refunded in parts.
+                let refunded = order.refunded.unwrap_or(0).saturating_add(amount.0);
+                if amount.0 == 0 || refunded > order.amount {
+                    let text = format!("{refunded} is refunded of {} that were paid", order.amount);
                     found.add(seen.finding(Kind::Refund, text));
                 }
-                order.refunded = Some(amount.0);
+                order.refunded = Some(refunded);
             }
         }
     }

@@ -282,7 +282,15 @@ pub(super) enum BatchEvent {
         amount: Amount,
         #[serde(default)]
         order_id: Option<Id>,
-        by: Id,
+        #[serde(default)]
+        by: Option<Id>,
+    },
+    BatchLinkedToOrder {
+        order_id: Id,
+    },
+    RefundedLicensesDisabled {
+        chunk: u32,
+        count: u32,
     },
     BatchExported {
         by: Id,

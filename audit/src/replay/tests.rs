@@ -147,6 +147,12 @@ fn history() -> Log {
             (q, 1, json!({"HoldSettled": {"hold_id": id(30), "journal_id": id(104), "amount": 34, "to": sales}})),
             ("License", 43, license(30, "k3")),
         ])
+        .step(&[(
+            "License",
+            41,
+            json!({"LicenseActivated": {"activated_at": "2026-01-01T00:00:00Z",
+            "expires_at": "2026-01-31T00:00:00Z", "machine": {"fingerprint_hash": "m1"}}}),
+        )])
         .step(&[
             ("LicenseBatch", 30, json!({"BatchRefunded": {"journal_id": id(105), "amount": 100, "by": id(9)}})),
             (
@@ -159,6 +165,12 @@ fn history() -> Log {
                 2,
                 json!({"QuotaTakenBack": {"journal_id": id(105), "reverses": refund, "amount": 6, "origin": sales}}),
             ),
+        ])
+        .step(&[
+            ("License", 41, json!({"LicenseDisabled": {}})),
+            ("License", 42, json!({"LicenseDisabled": {}})),
+            ("License", 43, json!({"LicenseDisabled": {}})),
+            ("LicenseBatch", 30, json!({"RefundedLicensesDisabled": {"chunk": 0, "count": 3}})),
         ])
         // A suspended transfer of which a part is let go.
         .step(&[
@@ -241,12 +253,6 @@ fn history() -> Log {
             ("Withdrawal", 61, json!({"WithdrawalExpired": {}})),
             (q, 1, json!({"HoldExpired": {"hold_id": id(61), "journal_id": id(109), "amount": 5}})),
         ])
-        .step(&[(
-            "License",
-            41,
-            json!({"LicenseActivated": {"activated_at": "2026-01-01T00:00:00Z",
-            "expires_at": "2026-01-31T00:00:00Z", "machine": {"fingerprint_hash": "m1"}}}),
-        )])
         .step(&[("License", 41, json!({"LicenseRevoked": {}}))])
         .step(&[(
             "Order",
@@ -384,6 +390,8 @@ fn reversals_refunds_and_commissions_are_bound_to_their_originals() {
     assert_eq!(with("JournalReversed", 0, "reverses", json!(id(103))), Kind::Reversal);
     assert_eq!(with("BatchRefunded", 0, "amount", json!(101)), Kind::Refund);
     assert_eq!(with("BatchRefunded", 0, "amount", json!(99)), Kind::Refund);
+    assert_eq!(with("RefundedLicensesDisabled", 0, "count", json!(4)), Kind::Refund);
+    assert_eq!(with("RefundedLicensesDisabled", 0, "chunk", json!(1)), Kind::Refund);
     assert_eq!(with("CommissionEarned", 0, "amount", json!(7)), Kind::Commission);
     assert_eq!(with("CommissionEarned", 0, "seller", json!(id(3))), Kind::Commission);
     assert_eq!(with("CommissionEarned", 0, "level", json!(2)), Kind::Commission);

@@ -1,7 +1,8 @@
 //! What the commands of staff and agents on one licence share: who may, and what they answer.
 
 use quotary_domain::account::Account;
-use quotary_domain::license::{License, LicenseCommand};
+use quotary_domain::license::{Issue, License, LicenseCommand};
+use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::{LicenseId, Role};
 use serde::{Deserialize, Serialize};
 
@@ -42,17 +43,22 @@ impl Commands {
     ) -> Outcome<LicenseAfter> {
         // Who sold it never changes, so it can be read before the step.
         let known = self.log.current::<License>(context.tenant_id, license_id).await?;
-        let seller = known.and_then(|(license, _)| license.issue).map(|issue| issue.agent_id);
-        let seller = seller.ok_or(CommandError::Refused(Refusal::NotFound("license")))?;
+        let issue = known.and_then(|(license, _)| license.issue);
+        let Issue { agent_id: seller, batch_id, .. } =
+            issue.ok_or(CommandError::Refused(Refusal::NotFound("license")))?;
         let mut plan = Plan::new();
         let license = plan.open::<License>(license_id);
         let account = plan.open::<Account>(seller);
+        let batch = matches!(command(), LicenseCommand::Enable).then(|| plan.open::<LicenseBatch>(batch_id));
         let acting = Acting::open(context, &mut plan)?;
         self.log
             .execute(context, &plan, |unit| {
                 acting.check_own_or_managed(unit, seller, account, "license")?;
                 if right == Right::SuperAdmin && acting.actor.role != Role::SuperAdmin {
                     return Err(Refusal::Forbidden);
+                }
+                if batch.is_some_and(|batch| unit.get(batch).refunded.is_some()) {
+                    return Err(Refusal::BatchRefunded);
                 }
                 unit.decide(license, command())?;
                 let (license, sequence) = (unit.get(license).clone(), unit.sequence(license));

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::use_case::{Commands, Outcome};
 
 impl Commands {
-    /// Enables a licence.
+    /// Enables a licence. One whose batch was refunded stays disabled, whoever asks.
     ///
     /// # Errors
     /// [`Refusal`](crate::refusal::Refusal) if the actor has no right to it or the licence's status does not allow it.

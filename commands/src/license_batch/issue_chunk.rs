@@ -1,10 +1,12 @@
-//! Issues the next chunk of a batch: payment, licences and progress in one atomic step (rows L1, L2).
+//! Issues the next chunk of a batch: payment, commissions, licences and progress in one atomic step (rows L1, L2, Q11).
 
-use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, Destination};
+use quotary_domain::account::Account;
+use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, Commission, Destination};
+use quotary_domain::commission::{self, Part};
 use quotary_domain::license::{Issue, License, LicenseCommand};
-use quotary_domain::license_batch::{BatchRequest, LicenseBatch, LicenseBatchCommand, NextChunk, StopReason};
+use quotary_domain::license_batch::{BatchRequest, Earned, LicenseBatch, LicenseBatchCommand, NextChunk, StopReason};
 use quotary_domain::project::Project;
-use quotary_domain::{BatchId, HoldId, JournalId, LicenseId, TenantId};
+use quotary_domain::{AccountId, BatchId, HoldId, JournalId, LicenseId, Quota, TenantId};
 
 use super::request::BatchAfter;
 use crate::clock;
@@ -12,9 +14,12 @@ use crate::context::Context;
 use crate::event_log::{CommandError, EventLog};
 use crate::license_key::LicenseKey;
 use crate::refusal::Refusal;
-use crate::unit::{Plan, Unit};
+use crate::unit::{Handle, Plan, Unit};
 use crate::use_case::{Commands, Outcome};
 use crate::vault::{Vault, VaultError};
+
+/// How often the quotas to open are chosen anew because the rates of commissions have changed.
+const MAX_PLANS: usize = 4;
 
 /// A licence that is about to be issued.
 pub(crate) struct Prepared {
@@ -27,7 +32,8 @@ impl Commands {
     /// disabled. A batch that has ended stays as it is.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] if there is no such batch.
+    /// [`Refusal::NotFound`] if there is no such batch, [`CommandError::Contention`] if the rates of commissions changed
+    /// every time.
     pub async fn issue_chunk(&self, context: &Context, batch_id: BatchId) -> Outcome<BatchAfter> {
         let unknown = || CommandError::Refused(Refusal::NotFound("batch"));
         let known = self.log.current::<LicenseBatch>(context.tenant_id, batch_id).await?;
@@ -38,31 +44,114 @@ impl Commands {
             return Ok(crate::Done { value, position: *self.log.head().borrow(), replayed: false });
         };
         let licenses = prepare(self.log.clone(), context.tenant_id, batch_id, request.clone(), next.count).await?;
-        let mut plan = Plan::new();
-        let batch = plan.open::<LicenseBatch>(batch_id);
-        let project = plan.open::<Project>(request.project_id);
-        let quota = plan.open::<AgentQuota>(request.agent_id);
-        self.log
-            .execute(context, &plan, |unit| {
-                if unit.get(project).disabled {
-                    unit.decide(batch, LicenseBatchCommand::Stop(StopReason::ProjectDisabled))?;
-                    let hold_id = HoldId::of_batch(batch_id);
-                    if unit.get(quota).holds.contains_key(&hold_id) {
-                        let journal_id = JournalId::derived(batch_id.0, "release");
-                        unit.decide(quota, AgentQuotaCommand::Release { hold_id, journal_id })?;
+        for _ in 0..MAX_PLANS {
+            let mut plan = Plan::new();
+            let batch = plan.open::<LicenseBatch>(batch_id);
+            let project = plan.open::<Project>(request.project_id);
+            let quota = plan.open::<AgentQuota>(request.agent_id);
+            let earners = self.earners(context.tenant_id, &request, next, &mut plan).await?;
+            let done = self
+                .log
+                .execute(context, &plan, |unit| {
+                    if unit.get(project).disabled {
+                        stop(unit, batch, quota, batch_id)?;
+                    } else {
+                        let before = unit.get(batch).paid;
+                        let Some(earned) = earners.earn(unit, before, next.amount) else { return Ok(None) };
+                        let commissions = earned.iter().map(|(earned, ..)| *earned).collect();
+                        unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: next.chunk, commissions })?;
+                        if !next.amount.is_zero() {
+                            unit.decide(quota, settle(batch_id, &request, next))?;
+                        }
+                        for (Earned { amount, .. }, level, quota) in earned {
+                            let commission = Commission {
+                                journal_id: LicenseBatch::journal_of(batch_id, next.chunk),
+                                amount,
+                                project_id: request.project_id,
+                                batch_id,
+                                seller: request.agent_id,
+                                level,
+                            };
+                            unit.decide(quota, AgentQuotaCommand::EarnCommission(commission))?;
+                        }
+                        begin_all(unit, &licenses)?;
                     }
-                } else {
-                    unit.decide(batch, LicenseBatchCommand::IssueChunk { chunk: next.chunk, commissions: vec![] })?;
-                    if !next.amount.is_zero() {
-                        unit.decide(quota, settle(batch_id, &request, next))?;
-                    }
-                    begin_all(unit, &licenses)?;
-                }
-                let (batch, sequence) = (unit.get(batch).clone(), unit.sequence(batch));
-                Ok::<_, Refusal>(BatchAfter { batch_id, batch, sequence })
-            })
-            .await
+                    let (batch, sequence) = (unit.get(batch).clone(), unit.sequence(batch));
+                    Ok::<_, Refusal>(Some(BatchAfter { batch_id, batch, sequence }))
+                })
+                .await?;
+            let crate::Done { value, position, replayed } = done;
+            if let Some(value) = value {
+                return Ok(crate::Done { value, position, replayed });
+            }
+        }
+        Err(CommandError::Contention)
     }
+
+    /// Opens the accounts above the seller, and the quotas of those that have rates as far as this process knows.
+    async fn earners(
+        &self,
+        tenant_id: TenantId,
+        request: &BatchRequest,
+        next: NextChunk,
+        plan: &mut Plan,
+    ) -> Result<Earners, CommandError<Refusal>> {
+        let mut earners = Earners(Vec::new());
+        if next.amount.is_zero() {
+            return Ok(earners);
+        }
+        let seller = self.log.glance::<Account>(tenant_id, request.agent_id).await?;
+        // The tree never changes; the nearest comes first.
+        for id in seller.and_then(|seller| seller.profile).into_iter().flat_map(|seller| seller.ancestors).rev() {
+            let known = self.log.glance::<Account>(tenant_id, id).await?;
+            let has_rates = known.is_some_and(|account| !account.commission_rates.is_empty());
+            let quota = has_rates.then(|| plan.open::<AgentQuota>(id));
+            earners.0.push(Earner { id, account: plan.open::<Account>(id), quota });
+        }
+        Ok(earners)
+    }
+}
+
+/// The accounts above a seller within a plan, the nearest first.
+struct Earners(Vec<Earner>);
+
+struct Earner {
+    id: AccountId,
+    account: Handle<Account>,
+    quota: Option<Handle<AgentQuota>>,
+}
+
+impl Earners {
+    /// What each earns by a payment, at which level, and where it goes; `None` if the quota of one was not opened. One
+    /// whose quota has no room earns nothing: its fortune must not keep the seller from selling.
+    fn earn(&self, unit: &Unit, before: Quota, amount: Quota) -> Option<Vec<(Earned, u8, Handle<AgentQuota>)>> {
+        let accounts = self.0.iter().map(|earner| unit.get(earner.account));
+        let mut earned = Vec::new();
+        for (earner, part) in self.0.iter().zip(commission::parts(accounts, before, amount)) {
+            let Some(Part { level, amount }) = part else { continue };
+            let quota = earner.quota?;
+            if unit.get(quota).has_room(amount) {
+                earned.push((Earned { account_id: earner.id, amount }, level, quota));
+            }
+        }
+        Some(earned)
+    }
+}
+
+/// Stops a batch, and gives back what is held for the rest of it.
+fn stop(
+    unit: &mut Unit,
+    batch: Handle<LicenseBatch>,
+    quota: Handle<AgentQuota>,
+    batch_id: BatchId,
+) -> Result<(), Refusal> {
+    unit.decide(batch, LicenseBatchCommand::Stop(StopReason::ProjectDisabled))?;
+    let hold_id = HoldId::of_batch(batch_id);
+    if unit.get(quota).holds.contains_key(&hold_id) {
+        let journal_id = JournalId::derived(batch_id.0, "release");
+        unit.decide(quota, AgentQuotaCommand::Release { hold_id, journal_id })?;
+    }
+    Ok(())
 }
 
 fn settle(batch_id: BatchId, request: &BatchRequest, next: NextChunk) -> AgentQuotaCommand {

@@ -1,6 +1,7 @@
 //! Brings a sale of the past in: request, payment, licences and completion in one atomic step, at the time it happened.
 //!
-//! Ids follow from the caller's reference, so a sale that is brought in again changes nothing.
+//! Ids follow from the caller's reference, so a sale that is brought in again changes nothing. Nobody earns a commission by
+//! it: today's rates are not those of then, and what was paid then was paid elsewhere.
 
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, Destination};
 use quotary_domain::license_batch::{BatchRequest, CHUNK, LicenseBatch, LicenseBatchCommand};

@@ -18,6 +18,7 @@ mod model;
 mod old_states;
 mod positions;
 mod receipts;
+mod refunds;
 mod reviewed_model;
 mod reviews;
 mod snapshots;

@@ -3,8 +3,8 @@
 //! Folds like `License::evolve`, without what verification does not ask for.
 
 use chrono::{DateTime, Utc};
-use quotary_domain::LicenseId;
 use quotary_domain::license::{License, LicenseEvent, LicenseStatus};
+use quotary_domain::{BatchId, LicenseId};
 
 use super::prefix::HashPrefix;
 
@@ -26,12 +26,36 @@ pub(super) struct Entry {
     pub license_id: LicenseId,
     /// Which offer it was issued under.
     pub offer: u32,
+    /// Of its batch.
+    pub batch: BatchMark,
     sequence: u32,
     flags: u8,
     /// Unix microseconds, as PostgreSQL keeps them.
     activated_at: i64,
     expires_at: i64,
     machines: Machines,
+}
+
+/// A mark of a batch: four bytes of its id's hash, which fit where an entry has room to spare. Two batches may share one,
+/// so it tells for certain only that a licence is **not** of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct BatchMark(u32);
+
+impl BatchMark {
+    pub(super) fn of(batch_id: BatchId) -> Self {
+        let (high, low) = batch_id.0.as_u64_pair();
+        let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(u32::try_from(mixed >> 32).unwrap_or_default())
+    }
+}
+
+/// Where a licence comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// The number of its offer.
+    pub offer: u32,
+    /// Its batch.
+    pub batch: BatchMark,
 }
 
 /// The machines of a licence; nearly always none or one.
@@ -56,11 +80,12 @@ pub(super) struct Columns {
 
 impl Entry {
     /// A licence just issued.
-    pub(super) fn issued(key: HashPrefix, license_id: LicenseId, offer: u32, sequence: u64) -> Self {
+    pub(super) fn issued(key: HashPrefix, license_id: LicenseId, of: Origin, sequence: u64) -> Self {
         Self {
             key,
             license_id,
-            offer,
+            offer: of.offer,
+            batch: of.batch,
             sequence: short(sequence),
             flags: 0,
             activated_at: NEVER,
@@ -70,7 +95,7 @@ impl Entry {
     }
 
     /// A licence as its aggregate stands.
-    pub(super) fn of_state(key: HashPrefix, license_id: LicenseId, offer: u32, state: &License, sequence: u64) -> Self {
+    pub(super) fn of_state(key: HashPrefix, license_id: LicenseId, of: Origin, state: &License, sequence: u64) -> Self {
         let columns = Columns {
             sequence,
             activated_at: state.activated_at,
@@ -79,15 +104,15 @@ impl Entry {
             disabled: state.disabled,
             revoked: state.revoked,
         };
-        let mut entry = Self::of_columns(key, license_id, offer, &columns);
+        let mut entry = Self::of_columns(key, license_id, of, &columns);
         let machines = state.machines.iter().map(|machine| HashPrefix::of_text(&machine.fingerprint_hash));
         entry.machines = Machines::from_list(machines.collect());
         entry
     }
 
     /// A licence as the read model has it, still without its machines.
-    pub(super) fn of_columns(key: HashPrefix, license_id: LicenseId, offer: u32, columns: &Columns) -> Self {
-        let mut entry = Self::issued(key, license_id, offer, columns.sequence);
+    pub(super) fn of_columns(key: HashPrefix, license_id: LicenseId, of: Origin, columns: &Columns) -> Self {
+        let mut entry = Self::issued(key, license_id, of, columns.sequence);
         entry.activated_at = columns.activated_at.map_or(NEVER, |at| at.timestamp_micros());
         entry.expires_at = columns.expires_at.map_or(NEVER, |at| at.timestamp_micros());
         entry.set(IN_USE, columns.in_use);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::RwLock;
 use quotary_domain::license::{Issue, License, LicenseEvent, LicenseTerms};
+use quotary_domain::license_batch::LicenseBatchEvent;
 use quotary_domain::project::Project;
-use quotary_domain::{Event, LicenseId, PlanId, ProjectId, RecordedEvent, TenantId};
+use quotary_domain::{BatchId, Event, LicenseId, PlanId, ProjectId, RecordedEvent, TenantId};
 
-use super::entry::Entry;
+use super::entry::{BatchMark, Entry, Origin};
 use super::prefix::HashPrefix;
 use super::project::{ProjectEntry, ProjectMap};
 use super::shards::{Inserted, Shards};
@@ -50,6 +51,9 @@ pub struct LicenseIndex {
     pub(super) licenses: Shards,
     pub(super) projects: ProjectMap,
     offers: RwLock<Offers>,
+    /// Marks of the batches that were refunded. Their licences are worth nothing from then on, also those that are not
+    /// disabled yet.
+    refunded: RwLock<HashSet<BatchMark>>,
     freshness: Freshness,
 }
 
@@ -75,8 +79,22 @@ impl LicenseIndex {
                 let project_id = ProjectId(recorded.aggregate_id);
                 self.projects.apply(recorded.tenant_id, project_id, event, recorded.sequence)
             }
+            // Said once and never taken back, so there is no order to keep and no gap to find.
+            Event::LicenseBatch(LicenseBatchEvent::BatchRefunded { .. }) => {
+                self.observe_refund(BatchId(recorded.aggregate_id))
+            }
             _ => Effect::Unrelated,
         }
+    }
+
+    /// Notes that a batch was refunded: by an event, or by a command of this process.
+    pub fn observe_refund(&self, batch_id: BatchId) -> Effect {
+        if self.refunded.write().insert(BatchMark::of(batch_id)) { Effect::Applied } else { Effect::Old }
+    }
+
+    /// Whether a licence may be one of a refunded batch; the log must be asked then.
+    pub(super) fn may_be_refunded(&self, batch: BatchMark) -> bool {
+        self.refunded.read().contains(&batch)
     }
 
     fn apply_license(&self, license_id: LicenseId, event: &LicenseEvent, sequence: u64) -> Effect {
@@ -98,16 +116,19 @@ impl LicenseIndex {
     }
 
     fn issued(&self, license_id: LicenseId, issue: &Issue, sequence: u64) -> Entry {
+        Entry::issued(HashPrefix::of_text(&issue.key_hash), license_id, self.origin(issue), sequence)
+    }
+
+    fn origin(&self, issue: &Issue) -> Origin {
         let offer = self.offer_number(Offer::new(issue.project_id, issue.plan_id, &issue.terms));
-        Entry::issued(HashPrefix::of_text(&issue.key_hash), license_id, offer, sequence)
+        Origin { offer, batch: BatchMark::of(issue.batch_id) }
     }
 
     /// Takes over the state of a licence after a command of this process, or as read from the log, if it is newer.
     pub fn observe(&self, license_id: LicenseId, state: &License, sequence: u64) -> Effect {
         let Some(issue) = &state.issue else { return Effect::Unrelated };
-        let offer = self.offer_number(Offer::new(issue.project_id, issue.plan_id, &issue.terms));
         let key = HashPrefix::of_text(&issue.key_hash);
-        match self.licenses.insert(Entry::of_state(key, license_id, offer, state, sequence)) {
+        match self.licenses.insert(Entry::of_state(key, license_id, self.origin(issue), state, sequence)) {
             Inserted::New | Inserted::Replaced => Effect::Applied,
             Inserted::Known => Effect::Old,
         }

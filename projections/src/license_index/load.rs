@@ -9,11 +9,11 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use quotary_domain::license::LicenseTerms;
 use quotary_domain::project::{Credentials, Plan, SigningKey};
-use quotary_domain::{ApiKeyId, LicenseId, PlanId, ProjectId, Quota, QuotaError, Sealed};
+use quotary_domain::{ApiKeyId, BatchId, LicenseId, PlanId, ProjectId, Quota, QuotaError, Sealed};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::entry::{Columns, Entry};
+use super::entry::{BatchMark, Columns, Entry, Origin};
 use super::index::{LicenseIndex, Offer};
 use super::prefix::HashPrefix;
 use super::project::ProjectEntry;
@@ -53,6 +53,7 @@ pub enum LoadError {
 #[derive(FromRow)]
 struct LicenseRow {
     license_id: Uuid,
+    batch_id: Uuid,
     project_id: Uuid,
     plan_id: Uuid,
     duration_days: Option<i64>,
@@ -103,6 +104,7 @@ impl LicenseIndex {
             self.load_projects(&mut snapshot).await?;
             self.load_licenses(&mut snapshot).await?;
             self.load_machines(&mut snapshot).await?;
+            self.load_refunds(&mut snapshot).await?;
         }
         snapshot.commit().await?;
         Ok(Loaded { position, licenses: self.len(), projects: self.projects.len() })
@@ -132,7 +134,8 @@ impl LicenseIndex {
     }
 
     async fn load_licenses(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
-        let select = "select license_id, project_id, plan_id, duration_days, max_machines, features::text as features,
+        let select =
+            "select license_id, batch_id, project_id, plan_id, duration_days, max_machines, features::text as features,
                              key_hash, activated_at, expires_at, in_use, disabled, revoked, sequence
                       from read.licenses";
         let mut rows = sqlx::query_as::<_, LicenseRow>(select).fetch(snapshot);
@@ -148,6 +151,15 @@ impl LicenseIndex {
             };
             self.licenses.insert(row.entry(offer));
             last = Some((row, offer));
+        }
+        Ok(())
+    }
+
+    async fn load_refunds(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
+        let select = "select batch_id from read.batches where refunded_at is not null";
+        let mut rows = sqlx::query_scalar::<_, Uuid>(select).fetch(snapshot);
+        while let Some(batch_id) = rows.try_next().await? {
+            self.observe_refund(BatchId(batch_id));
         }
         Ok(())
     }
@@ -180,6 +192,7 @@ impl LicenseRow {
     }
 
     fn entry(&self, offer: u32) -> Entry {
+        let of = Origin { offer, batch: BatchMark::of(BatchId(self.batch_id)) };
         let columns = Columns {
             sequence: self.sequence.cast_unsigned(),
             activated_at: self.activated_at,
@@ -188,7 +201,7 @@ impl LicenseRow {
             disabled: self.disabled,
             revoked: self.revoked,
         };
-        Entry::of_columns(HashPrefix::of_text(&self.key_hash), self.license_id.into(), offer, &columns)
+        Entry::of_columns(HashPrefix::of_text(&self.key_hash), self.license_id.into(), of, &columns)
     }
 }
 

@@ -142,12 +142,16 @@ fn id_hash(license_id: LicenseId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use quotary_domain::BatchId;
     use uuid::Uuid;
+
+    use super::super::entry::{BatchMark, Origin};
 
     use super::*;
 
     fn entry(license: u128, key: &str) -> Entry {
-        Entry::issued(HashPrefix::of_text(key), LicenseId(Uuid::from_u128(license)), 0, 1)
+        let of = Origin { offer: 0, batch: BatchMark::of(BatchId::default()) };
+        Entry::issued(HashPrefix::of_text(key), LicenseId(Uuid::from_u128(license)), of, 1)
     }
 
     #[test]

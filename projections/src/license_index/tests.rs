@@ -262,3 +262,37 @@ fn a_project_observed_after_a_command_is_not_taken_back_by_the_feed() {
     assert_eq!(feed_project(&index, TENANT, PROJECT, 2, ProjectEvent::ProjectDisabled {}), Effect::Old);
     assert!(index.project(PROJECT).unwrap().disabled);
 }
+
+#[test]
+fn a_licence_of_a_refunded_batch_is_doubted_until_it_is_disabled_and_no_other() {
+    let index = LicenseIndex::default();
+    feed_project(&index, TENANT, PROJECT, 1, created("key"));
+    let issue = |batch: u128, key: &str| {
+        LicenseEvent::LicenseIssued(Issue {
+            batch_id: BatchId(Uuid::from_u128(batch)),
+            project_id: PROJECT,
+            plan_id: PlanId(Uuid::from_u128(5)),
+            agent_id: AccountId(Uuid::from_u128(6)),
+            terms: LicenseTerms { duration_days: None, max_machines: 1, features: vec![] },
+            key_hash: key.into(),
+            key: Sealed("x".into()),
+        })
+    };
+    let other = LicenseId(Uuid::from_u128(33));
+    index.apply(&recorded(LICENSE.0, 1, TENANT), &Event::License(issue(70, "k1")));
+    index.apply(&recorded(other.0, 1, TENANT), &Event::License(issue(71, "k2")));
+    let refunded = quotary_domain::license_batch::LicenseBatchEvent::BatchRefunded {
+        journal_id: Uuid::from_u128(8).into(),
+        amount: quotary_domain::Quota::ZERO,
+        order_id: None,
+        by: None,
+    };
+    let batch = recorded(Uuid::from_u128(70), 3, TENANT);
+    assert_eq!(index.apply(&batch, &Event::LicenseBatch(refunded.clone())), Effect::Applied);
+    assert_eq!(index.apply(&batch, &Event::LicenseBatch(refunded)), Effect::Old);
+    let ask = |key: &str| verify(&index, PROJECT, HashPrefix::of_text(key), HashPrefix::of_text("m"), day(0));
+    assert_eq!(ask("k1"), Verdict::Doubtful(Some(LICENSE)));
+    assert!(matches!(ask("k2"), Verdict::NeedsActivation(_)));
+    feed(&index, 2, &LicenseEvent::LicenseDisabled {});
+    assert!(matches!(ask("k1"), Verdict::Disabled(_)));
+}

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use quotary_domain::license::LicenseStatus;
 use quotary_domain::{LicenseId, PlanId, ProjectId};
 
-use super::entry::Entry;
+use super::entry::{BatchMark, Entry};
 use super::index::LicenseIndex;
 use super::prefix::HashPrefix;
 
@@ -67,6 +67,7 @@ pub fn verify(
         doubtful: entry.is_doubtful(),
         bound: entry.is_bound_to(fingerprint),
         offer: entry.offer,
+        batch: entry.batch,
         view: LicenseView {
             license_id: entry.license_id,
             plan_id: PlanId::default(),
@@ -78,7 +79,7 @@ pub fn verify(
             max_machines: 0,
         },
     };
-    let Some(Seen { doubtful, bound, offer, mut view }) = index.licenses.read(key, look) else {
+    let Some(Seen { doubtful, bound, offer, batch, mut view }) = index.licenses.read(key, look) else {
         return Verdict::NotFound;
     };
     if doubtful {
@@ -102,14 +103,22 @@ pub fn verify(
     match project {
         (true, ..) => Verdict::Doubtful(None),
         (_, true, _) => Verdict::ProjectDisabled,
+        // Until each of its licences is disabled, the log says whether it is this batch that was refunded.
+        _ if !has_ended(view.status) && index.may_be_refunded(batch) => Verdict::Doubtful(Some(view.license_id)),
         _ => judge(view, bound),
     }
+}
+
+/// Whether the licence is refused anyway.
+fn has_ended(status: LicenseStatus) -> bool {
+    matches!(status, LicenseStatus::Disabled | LicenseStatus::Revoked)
 }
 
 struct Seen {
     doubtful: bool,
     bound: bool,
     offer: u32,
+    batch: BatchMark,
     view: LicenseView,
 }
 

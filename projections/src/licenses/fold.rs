@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use quotary_domain::license::{Issue, LicenseEvent, Machine};
 use quotary_domain::license_batch::{BatchRequest, LicenseBatchEvent};
-use quotary_domain::{BatchId, LicenseId, RecordedEvent, TenantId};
+use quotary_domain::{BatchId, LicenseId, OrderId, Quota, RecordedEvent, TenantId};
 
 /// What a run means for licences.
 #[derive(Default)]
@@ -68,6 +68,9 @@ pub(super) struct BatchChange {
     pub completed_at: Option<DateTime<Utc>>,
     pub exports: u32,
     pub exported: u32,
+    pub order_id: Option<OrderId>,
+    pub refunded: Option<(DateTime<Utc>, Quota)>,
+    pub disabled: u32,
     pub sequence: u64,
 }
 
@@ -157,17 +160,23 @@ impl LicenseRows {
             LicenseBatchEvent::ChunkIssued { count, .. } => batch.issued += count,
             LicenseBatchEvent::BatchCompleted {} => batch.end("completed", recorded),
             LicenseBatchEvent::BatchStopped { .. } => batch.end("stopped", recorded),
-            // Its licences are disabled one by one, and each says so itself.
-            LicenseBatchEvent::BatchRefunded { .. } => {}
             LicenseBatchEvent::BatchExported { count, .. } => {
                 batch.exports += 1;
                 batch.exported = batch.exported.max(*count);
             }
+            LicenseBatchEvent::BatchLinkedToOrder { order_id } => batch.order_id = Some(*order_id),
+            LicenseBatchEvent::BatchRefunded { amount, .. } => batch.refunded = Some((recorded.occurred_at(), *amount)),
+            LicenseBatchEvent::RefundedLicensesDisabled { count, .. } => batch.disabled += count,
         }
     }
 }
 
 impl BatchChange {
+    /// What returned to the agent, in minor units.
+    pub(super) fn refunded_amount(&self) -> Option<i64> {
+        self.refunded.map(|(_, amount)| amount.minor_units())
+    }
+
     fn end(&mut self, status: &'static str, recorded: &RecordedEvent) {
         self.status = Some(status);
         self.completed_at = Some(recorded.occurred_at());

@@ -109,6 +109,14 @@ pub struct BatchRecord {
     pub position: i64,
     /// For `ETag`.
     pub sequence: i64,
+    /// The payment that bought it, if there was one.
+    pub order_id: Option<Uuid>,
+    /// When its payment was taken back.
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// What returned to the agent then, in minor units.
+    pub refunded: Option<i64>,
+    /// How many of its licences were disabled since.
+    pub disabled: i64,
 }
 
 /// A key of a batch, still encrypted.
@@ -219,7 +227,8 @@ pub async fn list(
 }
 
 const BATCH_COLUMNS: &str = "select b.batch_id, b.tenant_id, b.agent_id, b.project_id, b.plan_id, b.count,
-    b.total_price, b.issued, b.status, b.requested_at, b.completed_at, b.exports, b.exported, b.position, b.sequence
+    b.total_price, b.issued, b.status, b.requested_at, b.completed_at, b.exports, b.exported, b.position, b.sequence,
+    b.order_id, b.refunded_at, b.refunded, b.disabled
     from read.batches b where ";
 
 /// The batch, if the actor may see it.
@@ -235,6 +244,44 @@ pub async fn batch(
     push_visible(&mut query, actor, "b");
     query.push(" and b.batch_id = ").push_bind(batch_id.0);
     query.build_query_as().fetch_optional(database).await
+}
+
+/// Refunded batches of all tenants whose licences are not all disabled yet, the oldest first; the work list of the
+/// process manager that disables them.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn batches_to_disable(
+    database: impl PgExecutor<'_>,
+    limit: i64,
+) -> Result<Vec<(BatchId, TenantId)>, sqlx::Error> {
+    let query = "select batch_id, tenant_id from read.batches
+                 where refunded_at is not null and disabled < issued order by position limit $1";
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(query).bind(limit).fetch_all(database).await?;
+    Ok(rows.into_iter().map(|(batch, tenant)| (BatchId(batch), TenantId(tenant))).collect())
+}
+
+/// The licences of a batch with the numbers above `after`, `limit` at most, in the order of issue.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn licenses_of_batch(
+    database: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    batch_id: BatchId,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<LicenseId>, sqlx::Error> {
+    let query = "select license_id from read.licenses
+                 where tenant_id = $1 and batch_id = $2 and number > $3 order by number limit $4";
+    let rows: Vec<Uuid> = sqlx::query_scalar(query)
+        .bind(tenant_id.0)
+        .bind(batch_id.0)
+        .bind(i64::from(after))
+        .bind(i64::from(limit))
+        .fetch_all(database)
+        .await?;
+    Ok(rows.into_iter().map(LicenseId).collect())
 }
 
 /// A page of the batches that the actor may see, newest first.

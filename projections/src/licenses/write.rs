@@ -210,10 +210,11 @@ async fn write_machines(
 
 const INSERT_BATCHES: &str = "
 insert into batches (batch_id, tenant_id, agent_id, project_id, plan_id, count, total_price, issued, status,
-                     requested_at, completed_at, exports, exported, position, sequence)
+                     requested_at, completed_at, exports, exported, position, sequence, order_id, refunded_at, refunded,
+                     disabled)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[],
                      $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[], $14::bigint[],
-                     $15::bigint[])";
+                     $15::bigint[], $16::uuid[], $17::timestamptz[], $18::bigint[], $19::bigint[])";
 
 const UPDATE_BATCHES: &str = "
 update batches b set
@@ -222,9 +223,15 @@ update batches b set
     completed_at = coalesce(c.completed_at, b.completed_at),
     exports      = b.exports + c.exports,
     exported     = greatest(b.exported, c.exported),
-    sequence     = c.sequence
-from unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[])
-     as c (batch_id, issued, status, completed_at, exports, exported, sequence)
+    sequence     = c.sequence,
+    order_id     = coalesce(c.order_id, b.order_id),
+    refunded_at  = coalesce(c.refunded_at, b.refunded_at),
+    refunded     = coalesce(c.refunded, b.refunded),
+    disabled     = b.disabled + c.disabled
+from unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::uuid[], $9::timestamptz[], $10::bigint[], $11::bigint[])
+     as c (batch_id, issued, status, completed_at, exports, exported, sequence, order_id, refunded_at, refunded,
+           disabled)
 where b.batch_id = c.batch_id";
 
 async fn write_batches(
@@ -256,6 +263,10 @@ async fn write_batches(
             .bind(requested.iter().map(|(.., change)| i64::from(change.exported)).collect::<Vec<_>>())
             .bind(requested.iter().map(|(_, row, _)| row.position.cast_signed()).collect::<Vec<_>>())
             .bind(requested.iter().map(|(.., change)| change.sequence.cast_signed()).collect::<Vec<_>>())
+            .bind(requested.iter().map(|(.., change)| change.order_id.map(|order| order.0)).collect::<Vec<_>>())
+            .bind(requested.iter().map(|(.., change)| change.refunded.map(|(at, _)| at)).collect::<Vec<_>>())
+            .bind(requested.iter().map(|(.., change)| change.refunded_amount()).collect::<Vec<_>>())
+            .bind(requested.iter().map(|(.., change)| i64::from(change.disabled)).collect::<Vec<_>>())
             .execute(&mut *connection)
             .await?;
     }
@@ -268,6 +279,10 @@ async fn write_batches(
             .bind(changed.iter().map(|(_, change)| i64::from(change.exports)).collect::<Vec<_>>())
             .bind(changed.iter().map(|(_, change)| i64::from(change.exported)).collect::<Vec<_>>())
             .bind(changed.iter().map(|(_, change)| change.sequence.cast_signed()).collect::<Vec<_>>())
+            .bind(changed.iter().map(|(_, change)| change.order_id.map(|order| order.0)).collect::<Vec<_>>())
+            .bind(changed.iter().map(|(_, change)| change.refunded.map(|(at, _)| at)).collect::<Vec<_>>())
+            .bind(changed.iter().map(|(_, change)| change.refunded_amount()).collect::<Vec<_>>())
+            .bind(changed.iter().map(|(_, change)| i64::from(change.disabled)).collect::<Vec<_>>())
             .execute(connection)
             .await?;
         expect_rows("batches", &done, changed.len())?;

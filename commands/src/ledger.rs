@@ -1,0 +1,3 @@
+//! Use cases of the ledger itself.
+
+pub mod reverse;

@@ -1,0 +1,4 @@
+//! Use cases of orders.
+
+pub mod record_payment;
+pub mod refund;
