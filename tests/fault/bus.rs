@@ -13,7 +13,7 @@ use crate::support::dice::Dice;
 /// A fault comes within so many milliseconds.
 const MOMENT_MS: u64 = 150;
 /// How many commands are acknowledged between two faults at least.
-const BETWEEN: u64 = 10;
+const BETWEEN: u64 = 5;
 
 const KINDS: [Kind; 4] = [Kind::NatsKilled, Kind::NatsStoreDeleted, Kind::NatsFrozen, Kind::StreamDeleted];
 

@@ -15,8 +15,8 @@ use crate::support::derived;
 
 /// What processes may say on their standard errors while servers are away. Anything else that is an error is a finding.
 const EXPECTED_ERRORS: [&str; 6] = [
-    // The client of the bus, when nats-server is killed.
-    "connection closed unexpectedly",
+    // The client of the bus, when nats-server is killed or stands still.
+    "async_nats::connector",
     // A connection that breaks while the pool sets it up.
     "error returned from after_connect",
     // The layer that traces requests tells each 503 once more.
@@ -53,6 +53,8 @@ pub struct Findings {
     pub holds: usize,
     /// Chunks of licences issued.
     pub chunks: usize,
+    /// Suspended movements that ended by themselves.
+    pub expired: usize,
     /// Rows of read models.
     pub rows: usize,
     /// Messages of the stream.
@@ -106,6 +108,7 @@ impl Findings {
         self.ambiguous += judged.ambiguous;
         self.readings += judged.readings;
         self.chunks += judged.chunks;
+        self.expired += judged.expired;
         for (code, count) in judged.refused {
             *self.refused.entry(code).or_default() += count;
         }

@@ -15,7 +15,7 @@ use crate::support::eventually;
 /// A fault comes within so many milliseconds.
 const MOMENT_MS: u64 = 100;
 /// How many commands are acknowledged between two faults at least.
-const BETWEEN: u64 = 10;
+const BETWEEN: u64 = 5;
 
 const KINDS: [Kind; 3] = [Kind::KillPostgres, Kind::KillBackend, Kind::FrozenBackend];
 

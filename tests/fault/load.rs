@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::client::{Client, Command, Sendable};
 use super::record::{Acknowledgement, Decision, Done, Intent, Manner};
 use super::stage::Stage;
-use super::world::World;
+use super::world::{REVIEWS, SUSPENDED_ABOVE, World};
 use crate::support::dice::Dice;
 
 /// Clients at a time.
@@ -44,7 +44,13 @@ impl Client {
         let (agent, other) = (self.an_agent(), self.an_agent());
         let amount = self.amount();
         let told = match self.dice.next() % 10 {
-            0..4 => self.alone(self.transfer(agent, other, amount)).await,
+            0..4 => {
+                let told = self.alone(self.transfer(agent, other, amount)).await;
+                if let Some(told) = told.as_ref().filter(|_| amount > SUSPENDED_ABOVE) {
+                    self.review(&told.id, amount).await;
+                }
+                told
+            }
             4 => self.alone(self.top_up(other, amount)).await,
             5 => {
                 // An agent admin pays for those below it; to all others this is refused.
@@ -69,12 +75,44 @@ impl Client {
         self.perform(&Sendable::new(command), Manner::Alone).await
     }
 
+    /// Decides on a suspended transfer, or leaves it until it ends by itself.
+    async fn review(&mut self, transfer: &str, amount: i64) {
+        let release = |amount| Intent::ReleaseTransfer { transfer: transfer.to_owned(), amount };
+        let intent = match self.dice.next() % 4 {
+            0 => return,
+            1 => Intent::RefuseTransfer { transfer: transfer.to_owned() },
+            2 => release(Some(i64::try_from(self.dice.within(1, amount.unsigned_abs())).unwrap())),
+            _ => release(None),
+        };
+        // Now and then once more: it is decided on already then.
+        for _ in 0..=self.dice.next() % 2 {
+            self.alone(self.transfer_review(intent.clone())).await;
+        }
+    }
+
+    fn transfer_review(&self, intent: Intent) -> Command {
+        let (path, body) = match &intent {
+            Intent::ReleaseTransfer { transfer, amount } => {
+                (format!("/v1/quota/transfers/{transfer}/release"), json!({ "amount": amount }))
+            }
+            Intent::RefuseTransfer { transfer } => (format!("/v1/quota/transfers/{transfer}/refuse"), json!({})),
+            other => panic!("{other:?} is no review"),
+        };
+        Command { intent, token: self.world.admin.clone(), path, body }
+    }
+
     /// Asks for money, and an admin decides on it.
     async fn withdraw(&mut self, agent: usize, amount: i64) -> Option<Acknowledgement> {
         let asked = self.alone(self.withdrawal(agent, amount)).await?;
-        match self.dice.next() % 10 {
+        if amount > SUSPENDED_ABOVE && self.dice.chance(60) {
+            let part = i64::try_from(self.dice.within(1, amount.unsigned_abs())).unwrap();
+            let amount = Some(part).filter(|_| self.dice.chance(50));
+            self.alone(self.withdrawal_release(&asked.id, amount)).await;
+        }
+        match self.dice.next() % 12 {
             // Stays open.
             0 => Some(asked),
+            10.. if REVIEWS => self.alone(self.cancel(agent, &asked.id)).await,
             1 => {
                 let own = self.own_decision(agent, &asked.id);
                 self.alone(own).await;
@@ -163,6 +201,25 @@ impl Client {
             intent: Intent::Decision { withdrawal: withdrawal.to_owned(), decision },
             token: self.world.admin.clone(),
             path: format!("/v1/withdrawals/{withdrawal}/{verb}"),
+            body: json!({}),
+        }
+    }
+
+    fn withdrawal_release(&self, withdrawal: &str, amount: Option<i64>) -> Command {
+        Command {
+            intent: Intent::ReleaseWithdrawal { withdrawal: withdrawal.to_owned(), amount },
+            token: self.world.second_admin.clone(),
+            path: format!("/v1/withdrawals/{withdrawal}/release"),
+            body: json!({ "amount": amount }),
+        }
+    }
+
+    /// A withdrawal is taken back by whoever asked for it.
+    fn cancel(&self, agent: usize, withdrawal: &str) -> Command {
+        Command {
+            intent: Intent::Cancel { withdrawal: withdrawal.to_owned() },
+            token: self.world.agents[agent].token.clone(),
+            path: format!("/v1/withdrawals/{withdrawal}/cancel"),
             body: json!({}),
         }
     }

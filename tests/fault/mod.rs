@@ -20,6 +20,7 @@ mod processes;
 mod record;
 mod report;
 mod requests;
+mod sabotage;
 mod stage;
 mod tally;
 mod world;

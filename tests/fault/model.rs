@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{Decision, Intent};
-use super::world::{ADMINS, AGENTS, BELOW, OPENING, PRICE};
+use super::world::{ADMINS, AGENTS, BELOW, OPENING, PRICE, SUSPENDED_ABOVE};
 
 /// What a command must be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,13 @@ pub struct Account {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Suspended,
     Requested,
     Approved,
     Refused,
     Paid,
+    Cancelled,
+    Expired,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,15 @@ struct Withdrawal {
     agent: usize,
     amount: i64,
     stage: Stage,
+}
+
+/// A transfer that a rule suspended.
+#[derive(Clone, Copy, Debug)]
+struct Transfer {
+    from: usize,
+    to: usize,
+    amount: i64,
+    is_open: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +66,17 @@ struct Batch {
 pub struct Model {
     /// By agent.
     pub accounts: [Account; AGENTS],
+    transfers: BTreeMap<String, Transfer>,
     withdrawals: BTreeMap<String, Withdrawal>,
     batches: BTreeMap<String, Batch>,
-    /// Quota that came from the tenant during the load.
-    pub topped_up: i64,
-    /// Quota that bought licences.
-    pub sold: i64,
-    /// Quota that left as money.
-    pub paid_out: i64,
 }
 
 impl Default for Model {
     /// As the load finds it.
     fn default() -> Self {
         let account = Account { available: OPENING, held: 0 };
-        let (withdrawals, batches) = (BTreeMap::new(), BTreeMap::new());
-        Self { accounts: [account; AGENTS], withdrawals, batches, topped_up: 0, sold: 0, paid_out: 0 }
+        let (transfers, withdrawals, batches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { accounts: [account; AGENTS], transfers, withdrawals, batches }
     }
 }
 
@@ -90,18 +97,43 @@ impl Model {
             // Agents decide on nothing; an agent admin does, but not on its own.
             Intent::OwnDecision { agent, .. } if *agent >= ADMINS => Prediction::Refused("forbidden"),
             Intent::OwnDecision { .. } => Prediction::Refused("own-request"),
-            Intent::Decision { withdrawal, decision } => {
-                let Some(known) = self.withdrawals.get(withdrawal) else { return Prediction::Refused("not-found") };
-                match (decision, known.stage) {
-                    (Decision::Approve | Decision::Refuse, Stage::Requested)
-                    | (Decision::MarkPaid, Stage::Approved) => Prediction::Done,
-                    (Decision::Approve, Stage::Approved)
-                    | (Decision::Refuse, Stage::Refused)
-                    | (Decision::MarkPaid, Stage::Paid) => Prediction::Already,
-                    _ => Prediction::Refused("wrong-status"),
+            Intent::Decision { withdrawal, decision } => self.decision(withdrawal, *decision),
+            Intent::ReleaseWithdrawal { withdrawal, .. } => match self.stage(withdrawal) {
+                None => Prediction::Refused("not-found"),
+                Some(Stage::Suspended) => Prediction::Done,
+                Some(_) => Prediction::Refused("wrong-status"),
+            },
+            Intent::Cancel { withdrawal } => match self.stage(withdrawal) {
+                None => Prediction::Refused("not-found"),
+                Some(Stage::Suspended | Stage::Requested) => Prediction::Done,
+                Some(Stage::Cancelled) => Prediction::Already,
+                Some(_) => Prediction::Refused("wrong-status"),
+            },
+            Intent::ReleaseTransfer { transfer, .. } | Intent::RefuseTransfer { transfer } => {
+                match self.transfers.get(transfer) {
+                    None => Prediction::Refused("not-found"),
+                    Some(Transfer { is_open: true, .. }) => Prediction::Done,
+                    Some(_) => Prediction::Refused("transfer-not-suspended"),
                 }
             }
         }
+    }
+
+    fn decision(&self, withdrawal: &str, decision: Decision) -> Prediction {
+        let Some(stage) = self.stage(withdrawal) else { return Prediction::Refused("not-found") };
+        match (decision, stage) {
+            (Decision::Approve, Stage::Requested)
+            | (Decision::Refuse, Stage::Requested | Stage::Suspended)
+            | (Decision::MarkPaid, Stage::Approved) => Prediction::Done,
+            (Decision::Approve, Stage::Approved)
+            | (Decision::Refuse, Stage::Refused)
+            | (Decision::MarkPaid, Stage::Paid) => Prediction::Already,
+            _ => Prediction::Refused("wrong-status"),
+        }
+    }
+
+    fn stage(&self, withdrawal: &str) -> Option<Stage> {
+        self.withdrawals.get(withdrawal).map(|known| known.stage)
     }
 
     fn spend(&self, agent: usize, amount: i64) -> Prediction {
@@ -116,46 +148,92 @@ impl Model {
     pub fn take(&mut self, intent: &Intent, id: &str) {
         match intent {
             Intent::Transfer { from, to, amount } | Intent::PaidTopUp { from, to, amount } => {
-                self.accounts[*from].available -= amount;
-                self.accounts[*to].available += amount;
+                if *amount > SUSPENDED_ABOVE {
+                    self.hold(*from, *amount);
+                    let transfer = Transfer { from: *from, to: *to, amount: *amount, is_open: true };
+                    self.transfers.insert(id.to_owned(), transfer);
+                } else {
+                    self.accounts[*from].available -= amount;
+                    self.accounts[*to].available += amount;
+                }
             }
-            Intent::TopUp { to, amount } => {
-                self.accounts[*to].available += amount;
-                self.topped_up += amount;
-            }
+            Intent::TopUp { to, amount } => self.accounts[*to].available += amount,
             Intent::Batch { agent, count } => {
                 self.hold(*agent, count * PRICE);
                 self.batches.insert(id.to_owned(), Batch { agent: *agent, left: *count });
             }
             Intent::Withdrawal { agent, amount } => {
                 self.hold(*agent, *amount);
-                let withdrawal = Withdrawal { agent: *agent, amount: *amount, stage: Stage::Requested };
-                self.withdrawals.insert(id.to_owned(), withdrawal);
+                let stage = if *amount > SUSPENDED_ABOVE { Stage::Suspended } else { Stage::Requested };
+                self.withdrawals.insert(id.to_owned(), Withdrawal { agent: *agent, amount: *amount, stage });
             }
             Intent::OwnDecision { .. } => {}
-            Intent::Decision { withdrawal, decision } => {
-                let Some(known) = self.withdrawals.get_mut(withdrawal) else { return };
-                let account = &mut self.accounts[known.agent];
-                match decision {
-                    Decision::Approve => {
+            Intent::Decision { withdrawal, decision } => match decision {
+                Decision::Approve => {
+                    if let Some(known) = self.withdrawals.get_mut(withdrawal) {
                         known.stage = Stage::Approved;
-                        account.held -= known.amount;
-                        self.paid_out += known.amount;
+                        self.accounts[known.agent].held -= known.amount;
                     }
-                    Decision::Refuse => {
-                        known.stage = Stage::Refused;
-                        account.held -= known.amount;
-                        account.available += known.amount;
+                }
+                Decision::Refuse => self.give_back(withdrawal, Stage::Refused),
+                Decision::MarkPaid => {
+                    if let Some(known) = self.withdrawals.get_mut(withdrawal) {
+                        known.stage = Stage::Paid;
                     }
-                    Decision::MarkPaid => known.stage = Stage::Paid,
+                }
+            },
+            Intent::Cancel { withdrawal } => self.give_back(withdrawal, Stage::Cancelled),
+            Intent::ReleaseWithdrawal { withdrawal, amount } => {
+                if let Some(known) = self.withdrawals.get_mut(withdrawal) {
+                    let let_go = amount.unwrap_or(known.amount);
+                    self.accounts[known.agent].held -= known.amount - let_go;
+                    self.accounts[known.agent].available += known.amount - let_go;
+                    (known.amount, known.stage) = (let_go, Stage::Requested);
                 }
             }
+            Intent::ReleaseTransfer { transfer, amount } => {
+                let all = self.transfers.get(transfer).map(|known| known.amount).unwrap_or_default();
+                self.end_transfer(transfer, amount.unwrap_or(all));
+            }
+            Intent::RefuseTransfer { transfer } => self.end_transfer(transfer, 0),
         }
     }
 
     fn hold(&mut self, agent: usize, amount: i64) {
         self.accounts[agent].available -= amount;
         self.accounts[agent].held += amount;
+    }
+
+    /// Lets a part of a suspended transfer go; the rest returns.
+    fn end_transfer(&mut self, transfer: &str, let_go: i64) {
+        if let Some(known) = self.transfers.get_mut(transfer) {
+            known.is_open = false;
+            self.accounts[known.from].held -= known.amount;
+            self.accounts[known.from].available += known.amount - let_go;
+            self.accounts[known.to].available += let_go;
+        }
+    }
+
+    /// Ends a withdrawal; its amount returns.
+    fn give_back(&mut self, withdrawal: &str, stage: Stage) {
+        if let Some(known) = self.withdrawals.get_mut(withdrawal) {
+            known.stage = stage;
+            self.accounts[known.agent].held -= known.amount;
+            self.accounts[known.agent].available += known.amount;
+        }
+    }
+
+    /// Ends a suspended transfer or withdrawal whose time is over, as the clock's worker does; what is wrong with that.
+    pub fn expire(&mut self, id: &str) -> Result<(), String> {
+        if self.transfers.get(id).is_some_and(|known| known.is_open) {
+            self.end_transfer(id, 0);
+            Ok(())
+        } else if self.stage(id) == Some(Stage::Suspended) {
+            self.give_back(id, Stage::Expired);
+            Ok(())
+        } else {
+            Err(format!("{id} expired and was not suspended"))
+        }
     }
 
     /// Issues licences of a batch, as the process manager does; what is wrong with that.
@@ -166,7 +244,6 @@ impl Model {
         }
         known.left -= count;
         self.accounts[known.agent].held -= count * PRICE;
-        self.sold += count * PRICE;
         Ok(())
     }
 

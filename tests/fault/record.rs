@@ -21,6 +21,14 @@ pub enum Intent {
     Decision { withdrawal: String, decision: Decision },
     /// The answer to a withdrawal by whoever asked for it.
     OwnDecision { withdrawal: String, agent: usize },
+    /// A withdrawal that a rule suspended goes on, or a part of it, by the second super admin.
+    ReleaseWithdrawal { withdrawal: String, amount: Option<i64> },
+    /// A withdrawal is taken back by whoever asked for it.
+    Cancel { withdrawal: String },
+    /// A transfer that a rule suspended goes on, or a part of it.
+    ReleaseTransfer { transfer: String, amount: Option<i64> },
+    /// A transfer that a rule suspended is refused.
+    RefuseTransfer { transfer: String },
 }
 
 /// What is answered to a withdrawal.
@@ -45,6 +53,10 @@ impl Intent {
             Self::Decision { decision: Decision::Approve, .. } | Self::OwnDecision { .. } => "withdrawal.approve",
             Self::Decision { decision: Decision::Refuse, .. } => "withdrawal.refuse",
             Self::Decision { decision: Decision::MarkPaid, .. } => "withdrawal.mark_paid",
+            Self::ReleaseWithdrawal { .. } => "withdrawal.release",
+            Self::Cancel { .. } => "withdrawal.cancel",
+            Self::ReleaseTransfer { .. } => "quota.release_transfer",
+            Self::RefuseTransfer { .. } => "quota.refuse_transfer",
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn json(seed: u64, tally: &Tally, findings: &Findings) -> Value {
             "journals": findings.journals,
             "holds": findings.holds,
             "chunks": findings.chunks,
+            "expired": findings.expired,
             "repeated_answers": findings.repeats,
             "balances_read": findings.readings,
             "rows_of_read_models": findings.rows,
@@ -63,6 +64,7 @@ pub fn print(tally: &Tally, findings: &Findings) {
     say("  never resolved", unresolved.to_string());
     say("balances read, each as of its position and not too late", findings.readings.to_string());
     say("chunks of licences issued, as the model predicts", findings.chunks.to_string());
+    say("suspended movements that ended by themselves, as the model predicts", findings.expired.to_string());
     let ledger = format!("{}, {} journals, {} holds", findings.events, findings.journals, findings.holds);
     say("events: dense, streams whole, times rise, the ledger balances at each", ledger);
     say("rows of read models equal to a replay", findings.rows.to_string());

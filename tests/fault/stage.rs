@@ -17,7 +17,7 @@ use crate::support::installation::Installation;
 /// How long the load may stand still before that is a finding.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// For how long a process, a backend or the bus stands still: longer than every time-out of [`TIME_OUTS`], and the clients'.
-pub const FREEZE: std::ops::Range<u64> = 1_700..2_300;
+pub const FREEZE: std::ops::Range<u64> = 1_600..1_900;
 /// Every time-out of the processes, so short that a freeze outlasts them all.
 pub const TIME_OUTS: [(&str, &str); 6] = [
     ("QUOTARY_APPEND_WITHIN_MS", "900"),

@@ -23,6 +23,12 @@ pub const AGENTS: usize = 8;
 pub const ADMINS: usize = 2;
 /// Where those begin that stand below the first.
 pub const BELOW: usize = 6;
+/// Whether tenants can have rules that suspend movements, and withdrawals can be cancelled: not yet.
+pub const REVIEWS: bool = false;
+/// A rule suspends a transfer or withdrawal of more than this.
+pub const SUSPENDED_ABOVE: i64 = if REVIEWS { 450 } else { i64::MAX / 2 };
+/// How long a review may take. Clocks leap by more, so some end by themselves.
+const REVIEW_WITHIN_MINUTES: u32 = 60;
 /// How long a client waits for an answer: less than a freeze, more than a process takes to give up.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
 
@@ -32,6 +38,8 @@ pub struct World {
     pub http: Client,
     /// The super admin's token.
     pub admin: String,
+    /// Another super admin's token: whoever lets a withdrawal go on can't approve it.
+    pub second_admin: String,
     /// Agents, with tokens that are good whatever the clocks say; the first two are agent admins.
     pub agents: Vec<Agent>,
     /// What is sold.
@@ -62,6 +70,13 @@ impl World {
             vendor.grant(&patient, url, &project, &agent).await;
             agents.push(agent);
         }
+        if REVIEWS {
+            let large = json!({ "amount_above": SUSPENDED_ABOVE });
+            let rules =
+                json!({ "transfers": large, "withdrawals": large, "review_within_minutes": REVIEW_WITHIN_MINUTES });
+            call(&patient, &vendor.token, Method::PUT, &format!("{url}/v1/risk-rules"), &rules).await.expect(200);
+        }
+        let second = vendor.account(&patient, url, &vendor.token, "second", "super_admin", 0).await;
         let me = call(&patient, &vendor.token, Method::GET, &format!("{url}/v1/me"), &Value::Null).await.expect(200);
         let tenant_id = TenantId(tenant_of(installation).await);
         let root = AccountId(me.body["account"]["id"].as_str().unwrap().parse().unwrap());
@@ -70,12 +85,13 @@ impl World {
         let late = clock::now() + chrono::TimeDelta::milliseconds(WRONG_BY_AT_MOST + 3_600_000);
         let token = |account_id, role| keys.issue(Actor { tenant_id, account_id, role }, None, late).unwrap();
         for agent in &mut agents {
-            let role = if agent.role == "agent_admin" { Role::AgentAdmin } else { Role::Agent };
-            agent.token = token(AccountId(agent.id.parse().unwrap()), role);
+            let as_role = if agent.role == "agent_admin" { Role::AgentAdmin } else { Role::Agent };
+            agent.token = token(AccountId(agent.id.parse().unwrap()), as_role);
         }
         Self {
             http: Client::builder().timeout(ANSWER_WITHIN).build().unwrap(),
             admin: token(root, Role::SuperAdmin),
+            second_admin: token(AccountId(second.id.parse().unwrap()), Role::SuperAdmin),
             agents,
             project,
             plan_id,
