@@ -6,6 +6,8 @@ CREATE SCHEMA audit_1;
 
 CREATE SCHEMA holds_1;
 
+CREATE SCHEMA journals_1;
+
 CREATE SCHEMA ledger_1;
 
 CREATE SCHEMA license_stats_1;
@@ -148,6 +150,49 @@ CREATE TABLE holds_1.holds (
     CONSTRAINT holds_amount_check CHECK ((amount > 0)),
     CONSTRAINT holds_check CHECK (((amount_left >= 0) AND (amount_left <= amount))),
     CONSTRAINT holds_purpose_check CHECK ((purpose = ANY (ARRAY['batch'::text, 'withdrawal'::text, 'transfer'::text])))
+);
+
+CREATE TABLE journals_1.account_daily (
+    tenant_id uuid NOT NULL,
+    account text NOT NULL,
+    day date NOT NULL,
+    amount bigint NOT NULL,
+    postings bigint NOT NULL,
+    last_position bigint NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE journals_1.account_totals (
+    tenant_id uuid NOT NULL,
+    account text NOT NULL,
+    balance bigint NOT NULL,
+    "position" bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE journals_1.journal_rows (
+    tenant_id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    journal_id uuid NOT NULL,
+    kind text NOT NULL,
+    agent_id uuid NOT NULL,
+    available bigint NOT NULL,
+    held bigint NOT NULL,
+    amount bigint NOT NULL,
+    counter_account text,
+    counter_after bigint,
+    source_kind text NOT NULL,
+    source_id uuid NOT NULL,
+    counterparty uuid,
+    note text,
+    actor text,
+    command text,
+    correlation_id text,
+    occurred_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT journal_rows_amount_check CHECK ((amount > 0)),
+    CONSTRAINT journal_rows_check CHECK (((counter_account IS NULL) = ((available + held) = 0))),
+    CONSTRAINT journal_rows_check1 CHECK (((counter_account IS NULL) = (counter_after IS NULL)))
 );
 
 CREATE TABLE ledger_1.balances (
@@ -604,6 +649,22 @@ CREATE TABLE public.snapshots (
     CONSTRAINT snapshots_sequence_check CHECK ((sequence > 0))
 );
 
+CREATE VIEW read.account_daily AS
+ SELECT account_daily.tenant_id,
+    account_daily.account,
+    account_daily.day,
+    account_daily.amount,
+    account_daily.postings,
+    account_daily.last_position
+   FROM journals_1.account_daily;
+
+CREATE VIEW read.account_totals AS
+ SELECT account_totals.tenant_id,
+    account_totals.account,
+    account_totals.balance,
+    account_totals."position"
+   FROM journals_1.account_totals;
+
 CREATE VIEW read.accounts AS
  SELECT accounts.account_id,
     accounts.tenant_id,
@@ -700,6 +761,28 @@ CREATE VIEW read.holds AS
     holds.expires_at,
     holds."position"
    FROM holds_1.holds;
+
+CREATE VIEW read.journal_rows AS
+ SELECT journal_rows.tenant_id,
+    journal_rows."position",
+    journal_rows.journal_id,
+    journal_rows.kind,
+    journal_rows.agent_id,
+    journal_rows.available,
+    journal_rows.held,
+    journal_rows.amount,
+    journal_rows.counter_account,
+    journal_rows.counter_after,
+    journal_rows.source_kind,
+    journal_rows.source_id,
+    journal_rows.counterparty,
+    journal_rows.note,
+    journal_rows.actor,
+    journal_rows.command,
+    journal_rows.correlation_id,
+    journal_rows.occurred_at,
+    journal_rows.recorded_at
+   FROM journals_1.journal_rows;
 
 CREATE VIEW read.ledger_totals AS
  SELECT ledger_totals.tenant_id,
@@ -954,6 +1037,15 @@ ALTER TABLE ONLY audit_1.audit_trail
 ALTER TABLE ONLY holds_1.holds
     ADD CONSTRAINT holds_pkey PRIMARY KEY (hold_id, agent_id);
 
+ALTER TABLE ONLY journals_1.account_daily
+    ADD CONSTRAINT account_daily_pkey PRIMARY KEY (tenant_id, account, day);
+
+ALTER TABLE ONLY journals_1.account_totals
+    ADD CONSTRAINT account_totals_pkey PRIMARY KEY (tenant_id, account);
+
+ALTER TABLE ONLY journals_1.journal_rows
+    ADD CONSTRAINT journal_rows_pkey PRIMARY KEY (tenant_id, "position");
+
 ALTER TABLE ONLY ledger_1.balances
     ADD CONSTRAINT balances_pkey PRIMARY KEY (agent_id);
 
@@ -1080,6 +1172,24 @@ CREATE INDEX holds_agent_id_position_idx ON holds_1.holds USING btree (agent_id,
 
 CREATE INDEX holds_expires_at_idx ON holds_1.holds USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
+CREATE INDEX journal_rows_actor ON journals_1.journal_rows USING btree (tenant_id, actor, "position") WHERE (actor IS NOT NULL);
+
+CREATE INDEX journal_rows_agent ON journals_1.journal_rows USING btree (agent_id, "position");
+
+CREATE INDEX journal_rows_cause ON journals_1.journal_rows USING btree (tenant_id, correlation_id) WHERE (correlation_id IS NOT NULL);
+
+CREATE INDEX journal_rows_counter ON journals_1.journal_rows USING btree (tenant_id, counter_account, "position") WHERE (counter_account IS NOT NULL);
+
+CREATE INDEX journal_rows_counter_time ON journals_1.journal_rows USING btree (tenant_id, counter_account, occurred_at, "position") WHERE (counter_account IS NOT NULL);
+
+CREATE INDEX journal_rows_journal ON journals_1.journal_rows USING btree (journal_id);
+
+CREATE INDEX journal_rows_kind ON journals_1.journal_rows USING btree (tenant_id, kind, "position");
+
+CREATE INDEX journal_rows_source ON journals_1.journal_rows USING btree (source_id, "position");
+
+CREATE INDEX journal_rows_time ON journals_1.journal_rows USING brin (occurred_at);
+
 CREATE INDEX balances_tenant_id_idx ON ledger_1.balances USING btree (tenant_id);
 
 CREATE INDEX entries_occurred ON ledger_1.entries USING btree (agent_id, occurred_at, "position");
@@ -1155,6 +1265,8 @@ GRANT USAGE ON SCHEMA audit_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA holds_1 TO quotary_service;
 
+GRANT USAGE ON SCHEMA journals_1 TO quotary_service;
+
 GRANT USAGE ON SCHEMA ledger_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA license_stats_1 TO quotary_service;
@@ -1184,6 +1296,12 @@ GRANT SELECT ON TABLE accounts_1.tenants TO quotary_service;
 GRANT SELECT ON TABLE audit_1.audit_trail TO quotary_service;
 
 GRANT SELECT ON TABLE holds_1.holds TO quotary_service;
+
+GRANT SELECT ON TABLE journals_1.account_daily TO quotary_service;
+
+GRANT SELECT ON TABLE journals_1.account_totals TO quotary_service;
+
+GRANT SELECT ON TABLE journals_1.journal_rows TO quotary_service;
 
 GRANT SELECT ON TABLE ledger_1.balances TO quotary_service;
 
@@ -1256,6 +1374,10 @@ GRANT SELECT,INSERT ON TABLE public.seal_tiles TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.snapshots TO quotary_service;
 
+GRANT SELECT ON TABLE read.account_daily TO quotary_service;
+
+GRANT SELECT ON TABLE read.account_totals TO quotary_service;
+
 GRANT SELECT ON TABLE read.accounts TO quotary_service;
 
 GRANT SELECT ON TABLE read.audit_trail TO quotary_service;
@@ -1269,6 +1391,8 @@ GRANT SELECT ON TABLE read.entries TO quotary_service;
 GRANT SELECT ON TABLE read.grants TO quotary_service;
 
 GRANT SELECT ON TABLE read.holds TO quotary_service;
+
+GRANT SELECT ON TABLE read.journal_rows TO quotary_service;
 
 GRANT SELECT ON TABLE read.ledger_totals TO quotary_service;
 

@@ -20,6 +20,7 @@ pub mod reconcile_external;
 pub mod report;
 pub mod scene;
 pub mod sealing;
+pub mod statement;
 pub mod transfers;
 pub mod verify_http;
 
@@ -73,6 +74,9 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     }
     if wanted(&["bundle_verify"]) {
         bundle_verify::measure(servers, report).await?;
+    }
+    if wanted(&["statement_1m"]) {
+        statement::measure(servers, report).await?;
     }
     if wanted(&["verify_http"]) {
         verify_http::measure(servers, report).await?;

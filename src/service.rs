@@ -18,6 +18,7 @@ use quotary_projections::bus::subjects::{InvalidToken, Names};
 use quotary_projections::feed::EventSource;
 use quotary_projections::generation::{self, GenerationError};
 use quotary_projections::holds::Holds;
+use quotary_projections::journals::Journals;
 use quotary_projections::ledger::Ledger;
 use quotary_projections::license_stats::LicenseStatistics;
 use quotary_projections::licenses::Licenses;
@@ -231,6 +232,7 @@ impl Common {
                 .spawn(Accounts)
                 .spawn(Ledger)
                 .spawn(Movements)
+                .spawn(Journals)
                 .spawn(Withdrawals)
                 .spawn(Holds)
                 .spawn(Notices)
@@ -403,6 +405,7 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Accounts).await?;
     generation::ensure(pool, &Ledger).await?;
     generation::ensure(pool, &Movements).await?;
+    generation::ensure(pool, &Journals).await?;
     generation::ensure(pool, &Withdrawals).await?;
     generation::ensure(pool, &Holds).await?;
     generation::ensure(pool, &Notices).await?;

@@ -27,6 +27,7 @@ pub mod projects;
 pub mod quota;
 pub mod reason;
 pub mod reply;
+pub mod report;
 pub mod risk_rules;
 pub mod route;
 pub mod router;

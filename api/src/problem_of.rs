@@ -18,6 +18,7 @@ use quotary_domain::transfer::TransferError;
 use quotary_domain::withdrawal::WithdrawalError;
 use quotary_projections::log_reader::LogError;
 use quotary_projections::page::PageError;
+use quotary_projections::statement_walk::WalkError;
 use quotary_projections::wait::WaitError;
 
 use crate::client_signature::SignatureError;
@@ -288,6 +289,15 @@ impl From<PageError> for Problem {
         match error {
             PageError::Cursor(error) => Self::parameter("cursor", error.to_string()),
             PageError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<WalkError> for Problem {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Database(error) => error.into(),
+            WalkError::Sum { .. } | WalkError::Count { .. } => Self::internal(&error),
         }
     }
 }

@@ -39,11 +39,11 @@ pub fn routes() -> Vec<Route> {
         projects::routes(),                                    // /v1/projects…              projects, plans, grants
         license_batches::routes(),                             // /v1/license-batches…    issuing and export
         licenses::routes(),                                    // /v1/licenses…           licences of agents
+        ledger::routes(),     // /v1/ledger/…               accounts, statements, journals, trial balance
         quota::routes(),      // /v1/quota/…                top-ups, transfers, balances, statements
         risk_rules::routes(), // /v1/risk-rules             what suspends a movement
         vec![route!(Access::Account, notices, [])], // /v1/notices           what one is told
         orders::routes(),     // /v1/orders…             payments at providers, refunds
-        ledger::routes(),     // /v1/ledger/…             journals
         withdrawals::routes(), // /v1/withdrawals…           quota turned into money
         stats::routes(),      // /v1/stats/…             statistics
         audit::routes(),      // /v1/audit/…                the log, for auditors

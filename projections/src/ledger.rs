@@ -223,7 +223,7 @@ impl LedgerRows {
     }
 }
 
-fn counterparty(event: &AgentQuotaEvent) -> Option<AccountId> {
+pub(crate) fn counterparty(event: &AgentQuotaEvent) -> Option<AccountId> {
     match event {
         AgentQuotaEvent::QuotaSent { to, .. } => Some(*to),
         AgentQuotaEvent::QuotaReceived { from, .. } => Some(*from),
@@ -231,7 +231,7 @@ fn counterparty(event: &AgentQuotaEvent) -> Option<AccountId> {
     }
 }
 
-fn note(event: &AgentQuotaEvent) -> Option<&str> {
+pub(crate) fn note(event: &AgentQuotaEvent) -> Option<&str> {
     match event {
         AgentQuotaEvent::QuotaToppedUp { note, .. }
         | AgentQuotaEvent::QuotaSent { note, .. }

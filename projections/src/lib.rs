@@ -4,6 +4,7 @@
 //! What must always hold: a read model and its checkpoint commit together, so every event takes effect exactly once; every
 //! query names its tenant.
 
+pub mod account_statements;
 pub mod accounts;
 mod apply;
 pub mod audit;
@@ -14,7 +15,10 @@ pub mod feed;
 pub mod freshness;
 pub mod generation;
 pub mod holds;
+pub mod journal_search;
+pub mod journals;
 pub mod ledger;
+pub mod ledger_account;
 pub mod license_index;
 pub mod license_stats;
 pub mod licenses;
@@ -33,7 +37,9 @@ mod rows;
 pub mod runner;
 pub mod seal;
 pub mod source;
+pub mod statement_walk;
 pub mod statements;
+pub mod trial_balance;
 mod visibility;
 pub mod wait;
 pub mod withdrawals;

@@ -98,7 +98,8 @@ pub async fn statement(
     let mut lines = Vec::with_capacity(rows.len());
     for row in &rows {
         if let Some(position) = row.try_get::<Option<i64>, _>("position")? {
-            lines.push(line(row, position)?);
+            let balance = amounts(row, "available_after", "held_after")?;
+            lines.push(line(row, position, balance)?);
         }
     }
     let lines = request.page(lines, |line| (line.occurred_at, line.position));
@@ -145,13 +146,13 @@ fn amounts(row: &PgRow, available: &str, held: &str) -> Result<Amounts, sqlx::Er
     Ok(Amounts { available: row.try_get(available)?, held: row.try_get(held)? })
 }
 
-fn line(row: &PgRow, position: i64) -> Result<StatementLine, sqlx::Error> {
+pub(crate) fn line(row: &PgRow, position: i64, balance: Amounts) -> Result<StatementLine, sqlx::Error> {
     Ok(StatementLine {
         position: position.cast_unsigned(),
         journal_id: JournalId(row.try_get("journal_id")?),
         kind: row.try_get("kind")?,
         change: amounts(row, "available", "held")?,
-        balance: amounts(row, "available_after", "held_after")?,
+        balance,
         source_kind: row.try_get("source_kind")?,
         source_id: row.try_get("source_id")?,
         counterparty: row.try_get::<Option<Uuid>, _>("counterparty")?.map(AccountId),

@@ -9,7 +9,8 @@ use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
-    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, orders, projects, withdrawals,
+    accounts, audit, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
+    withdrawals,
 };
 use sqlx::PgPool;
 
@@ -41,6 +42,7 @@ impl Projection {
                     "accounts" => anew(&pool, accounts::Accounts).await?,
                     "audit" => anew(&pool, audit::Audit).await?,
                     "holds" => anew(&pool, holds::Holds).await?,
+                    "journals" => anew(&pool, journals::Journals).await?,
                     "ledger" => anew(&pool, ledger::Ledger).await?,
                     "license_stats" => anew(&pool, license_stats::LicenseStatistics).await?,
                     "licenses" => anew(&pool, licenses::Licenses).await?,

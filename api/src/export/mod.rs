@@ -1,21 +1,20 @@
-//! Keys of a batch as a download: comma-separated values, an Excel workbook, or one key a line.
+//! Keys of a batch as a download: a [report](crate::report) of them, or one key a line.
 //!
 //! What must always hold: the download has exactly the keys that the recorded export counts, or it breaks off visibly;
-//! memory stays bounded for a batch of any size, except for the compressed workbook itself.
+//! memory stays bounded for a batch of any size.
 
-mod csv_rows;
 mod source;
 mod stream;
-mod xlsx;
 
 pub(crate) use source::open_key;
 pub use source::{ExportError, KeySource};
-pub use stream::body;
+pub use stream::answer;
 
 use axum::http::HeaderValue;
 use quotary_domain::BatchId;
-use quotary_domain::license_batch::ExportFormat;
 use zeroize::Zeroizing;
+
+use crate::report::{Column, Kind};
 
 /// One row of a download.
 #[derive(Debug)]
@@ -28,26 +27,19 @@ pub struct KeyRow {
     pub key: Zeroizing<String>,
 }
 
-/// The names of the columns of a table.
-pub(crate) const COLUMNS: [&str; 3] = ["number", "key", "license_id"];
+/// The columns of a table of keys.
+pub(crate) const COLUMNS: [Column; 3] = [
+    Column::new("number", "Number", Kind::Number, 1),
+    Column::new("key", "Key", Kind::Text, 3),
+    Column::new("license_id", "Licence", Kind::Id, 3),
+];
 
-/// The media type of a format.
-#[must_use]
-pub fn content_type(format: ExportFormat) -> HeaderValue {
-    HeaderValue::from_static(match format {
-        ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
-        ExportFormat::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        ExportFormat::Txt => "text/plain; charset=utf-8",
-    })
+/// The media type of a list of one key a line.
+fn content_type() -> HeaderValue {
+    HeaderValue::from_static("text/plain; charset=utf-8")
 }
 
-/// The `Content-Disposition` of a batch's download.
-#[must_use]
-pub fn content_disposition(batch_id: BatchId, format: ExportFormat) -> Option<HeaderValue> {
-    let extension = match format {
-        ExportFormat::Csv => "csv",
-        ExportFormat::Xlsx => "xlsx",
-        ExportFormat::Txt => "txt",
-    };
-    HeaderValue::try_from(format!("attachment; filename=\"licenses-{batch_id}.{extension}\"")).ok()
+/// The `Content-Disposition` of such a list.
+fn content_disposition(batch_id: BatchId) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("attachment; filename=\"licenses-{batch_id}.txt\"")).ok()
 }

@@ -30,18 +30,9 @@ pub enum ExportError {
     /// The read model lacks a licence.
     #[error("the read model lacks licence {0} of the batch")]
     Lacks(i64),
-    /// The rows can't be written as CSV.
-    #[error("the rows could not be written")]
-    Csv(#[from] csv::Error),
-    /// The workbook can't be made.
-    #[error("the workbook could not be made")]
-    Xlsx(#[from] rust_xlsxwriter::XlsxError),
-    /// The task that makes a workbook or opens keys broke down.
-    #[error("the task that makes the download broke down")]
+    /// The task that opens keys broke down.
+    #[error("the task that opens keys broke down")]
     Task(#[from] tokio::task::JoinError),
-    /// No more workbooks can be made.
-    #[error("this process is stopping")]
-    Stopping(#[from] tokio::sync::AcquireError),
 }
 
 impl From<ExportError> for Problem {
@@ -73,9 +64,9 @@ impl KeySource {
         Self { pool, vault, tenant_id, batch_id, last: 0, count: count.into() }
     }
 
-    /// Whether nothing was read yet.
-    pub(super) fn at_start(&self) -> bool {
-        self.last == 0
+    /// How many keys there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count.cast_unsigned()
     }
 
     /// The next rows; none at the end.

@@ -3,53 +3,71 @@
 //! What must always hold: an error in the middle breaks the connection off, so that a client never takes a part for all.
 
 use axum::body::{Body, Bytes};
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use axum::response::Response;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use quotary_domain::BatchId;
 use quotary_domain::license_batch::ExportFormat;
 
 use super::source::{ExportError, KeySource};
-use super::{KeyRow, csv_rows, xlsx};
+use super::{COLUMNS, KeyRow, content_disposition, content_type};
+use crate::report::{Cell, Format, Report, ReportError, Row};
 
-/// The body of a download.
-pub fn body(source: KeySource, format: ExportFormat) -> Body {
-    let parts = match format {
-        ExportFormat::Csv => pages(source, csv_part),
-        ExportFormat::Txt => pages(source, txt_part),
-        ExportFormat::Xlsx => stream::once(xlsx::workbook(source)).map_ok(Bytes::from).boxed(),
-    };
+/// The answer to a request for the keys of a batch.
+#[must_use]
+pub fn answer(source: KeySource, batch_id: BatchId, format: ExportFormat) -> Response {
+    match format {
+        ExportFormat::Csv => report(source, batch_id).into_answer(Format::Csv),
+        ExportFormat::Xlsx => report(source, batch_id).into_answer(Format::Xlsx),
+        ExportFormat::Txt => {
+            let mut response = Response::new(txt(source));
+            let headers = response.headers_mut();
+            headers.insert(axum::http::header::CONTENT_TYPE, content_type());
+            if let Some(disposition) = content_disposition(batch_id) {
+                headers.insert(axum::http::header::CONTENT_DISPOSITION, disposition);
+            }
+            response
+        }
+    }
+}
+
+fn report(source: KeySource, batch_id: BatchId) -> Report {
+    let row_count = source.count();
+    let rows = pages(source).map_err(ReportError::rows).map_ok(|keys| keys.into_iter().map(row).collect());
+    Report {
+        title: format!("Licences of batch {batch_id}"),
+        file_name: format!("licenses-{batch_id}"),
+        sheet: "licenses",
+        facts: Vec::new(),
+        columns: &COLUMNS,
+        row_count,
+        rows: rows.boxed(),
+    }
+}
+
+fn row(KeyRow { number, key, license_id }: KeyRow) -> Row {
+    Row::new(vec![Cell::Number(number), Cell::Secret(key), Cell::Id(license_id.0)])
+}
+
+/// The keys of a batch, some at a time.
+fn pages(source: KeySource) -> impl stream::Stream<Item = Result<Vec<KeyRow>, ExportError>> + Send + 'static {
+    stream::try_unfold(source, |mut source| async move {
+        let rows = source.next().await?;
+        Ok(if rows.is_empty() { None } else { Some((rows, source)) })
+    })
+}
+
+/// One key a line.
+fn txt(source: KeySource) -> Body {
+    let parts = pages(source).map_ok(|rows| {
+        let mut text = Vec::with_capacity(rows.len() * 32);
+        for row in rows {
+            text.extend_from_slice(row.key.as_bytes());
+            text.extend_from_slice(b"\n");
+        }
+        Bytes::from(text)
+    });
     Body::from_stream(parts.inspect_err(|error| {
         let cause = std::error::Error::source(error).map(ToString::to_string);
         tracing::error!(%error, cause, "a download broke off");
     }))
-}
-
-type WritePart = fn(&[KeyRow], bool) -> Result<Vec<u8>, ExportError>;
-
-fn pages(source: KeySource, write: WritePart) -> BoxStream<'static, Result<Bytes, ExportError>> {
-    stream::try_unfold(Some(source), move |source| async move {
-        let Some(mut source) = source else { return Ok(None) };
-        let first = source.at_start();
-        let rows = source.next().await?;
-        // The header goes out even if there is no row.
-        if rows.is_empty() && !first {
-            return Ok(None);
-        }
-        let part = Bytes::from(write(&rows, first)?);
-        let rest = if rows.is_empty() { None } else { Some(source) };
-        Ok(Some((part, rest)))
-    })
-    .boxed()
-}
-
-fn csv_part(rows: &[KeyRow], first: bool) -> Result<Vec<u8>, ExportError> {
-    Ok(csv_rows::write(rows, first)?)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the shape that both texts share")]
-fn txt_part(rows: &[KeyRow], _first: bool) -> Result<Vec<u8>, ExportError> {
-    let mut text = Vec::with_capacity(rows.len() * 32);
-    for row in rows {
-        text.extend_from_slice(row.key.as_bytes());
-        text.extend_from_slice(b"\n");
-    }
-    Ok(text)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::export::{KeySource, body, content_disposition, content_type};
+use crate::export::{KeySource, answer};
 use crate::extract::{ApiCommand, ApiPath, ApiQuery, MinPosition, NoBody};
 use crate::problem::Problem;
 use crate::reply::{POSITION, REPLAYED};
@@ -54,12 +54,8 @@ pub async fn handle(
     MinPosition(Some(done.position)).wait(&state, &READ_MODELS).await?;
     let (pool, vault) = (state.pool.clone(), state.commands.log().vault().clone());
     let source = KeySource::new(pool, vault, command.actor.tenant_id, batch_id, done.value.batch.issued);
-    let mut response = Response::new(body(source, format));
+    let mut response = answer(source, batch_id, format);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type(format));
-    if let Some(disposition) = content_disposition(batch_id, format) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(POSITION, HeaderValue::from(done.position));

@@ -21,7 +21,7 @@ use crate::state::AppState;
 #[into_params(parameter_in = Query)]
 pub struct At {
     /// A position of the log, or a time in RFC 3339; now if absent.
-    at: Option<String>,
+    pub(crate) at: Option<String>,
 }
 
 /// An agent's quota, in minor units.

@@ -1,6 +1,7 @@
 //! Quota: top-ups, transfers and their review, balances, holds and statements (rows Q1, Q2, Q4, Q6).
 
 pub mod account;
+pub mod export_statement;
 pub mod get_transfer;
 pub mod holds;
 pub mod list_transfers;
@@ -26,5 +27,6 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, account, []),
         route!(Access::Account, holds, []),
         route!(Access::Account, statement, []),
+        route!(Access::Account, export_statement, []),
     ]
 }

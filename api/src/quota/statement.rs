@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use quotary_domain::AccountId;
+use quotary_projections::statement_walk;
 use quotary_projections::statements::{self, Amounts, StatementLine};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,15 +22,15 @@ use crate::state::AppState;
 pub struct Period {
     /// The beginning (included), in RFC 3339; the very beginning if absent.
     #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<Time>,
+    pub(crate) from: Option<Time>,
     /// The end (not included), in RFC 3339; none if absent.
     #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<Time>,
+    pub(crate) to: Option<Time>,
     /// How many lines at most, 1 to 200; 50 if absent.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// The `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// Available and held quota, in minor units.
@@ -119,8 +120,18 @@ pub struct QuotaStatement {
 }
 
 /// The end of all periods.
-fn end_of_time() -> DateTime<Utc> {
+pub(crate) fn end_of_time() -> DateTime<Utc> {
     NaiveDate::from_ymd_opt(9999, 12, 31).map_or(DateTime::<Utc>::MAX_UTC, |day| day.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// The period that two parameters name.
+pub(crate) fn bounds(from: Option<Time>, to: Option<Time>) -> Result<statement_walk::Period, Problem> {
+    let from = from.map_or(DateTime::UNIX_EPOCH, |time| time.0);
+    let to = to.map_or_else(end_of_time, |time| time.0);
+    if from > to {
+        return Err(Problem::parameter("from", "must not be after the end"));
+    }
+    Ok(statement_walk::Period { from, to })
 }
 
 /// An agent's statement: the movements of a period with running balance.
@@ -139,11 +150,7 @@ pub async fn handle(
 ) -> Result<Json<QuotaStatement>, Problem> {
     let Period { from, to, limit, cursor } = period;
     let page = Paging { limit, cursor }.request()?;
-    let from = from.map_or(DateTime::UNIX_EPOCH, |time| time.0);
-    let to = to.map_or_else(end_of_time, |time| time.0);
-    if from > to {
-        return Err(Problem::parameter("from", "must not be after the end"));
-    }
+    let statement_walk::Period { from, to } = bounds(from, to)?;
     let agent = visible(&state, &actor, position, AccountId(id)).await?;
     let found = statements::statement(&state.pool, actor.tenant_id, agent, from, to, &page).await?;
     Ok(Json(QuotaStatement {

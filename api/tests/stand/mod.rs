@@ -24,7 +24,8 @@ use quotary_projections::feed::EventSource;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::{
-    accounts, audit, holds, ledger, license_stats, licenses, movements, notices, orders, projects, withdrawals,
+    accounts, audit, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
+    withdrawals,
 };
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -113,6 +114,7 @@ impl Stand {
             .spawn(accounts::Accounts)
             .spawn(ledger::Ledger)
             .spawn(movements::Movements)
+            .spawn(journals::Journals)
             .spawn(withdrawals::Withdrawals)
             .spawn(holds::Holds)
             .spawn(notices::Notices)
