@@ -83,17 +83,12 @@ impl Plan {
 
     fn add<A: Stored>(&mut self, id: Uuid, access: Access) -> Handle<A> {
         let known = self.streams.iter().position(|stream| stream.key() == (A::TYPE, id));
-        let index = match known {
-            Some(index) => {
-                self.streams[index].want(access);
-                index
-            }
-            None => {
-                self.streams.push(Box::new(Of::<A> { id, access, aggregate: PhantomData }));
-                self.streams.len() - 1
-            }
-        };
-        Handle { index, aggregate: PhantomData }
+        if let Some(index) = known {
+            self.streams[index].want(access);
+            return Handle { index, aggregate: PhantomData };
+        }
+        self.streams.push(Box::new(Of::<A> { id, access, aggregate: PhantomData }));
+        Handle { index: self.streams.len() - 1, aggregate: PhantomData }
     }
 }
 

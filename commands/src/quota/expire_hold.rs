@@ -64,6 +64,6 @@ impl Commands {
     }
 }
 
-fn without_value<T>(done: Done<T>) -> Done<()> {
-    Done { value: (), position: done.position, replayed: done.replayed }
+fn without_value<T>(Done { position, replayed, .. }: Done<T>) -> Done<()> {
+    Done { value: (), position, replayed }
 }
