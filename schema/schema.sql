@@ -17,6 +17,7 @@ CREATE SCHEMA licenses_1;
 CREATE SCHEMA movements_1;
 
 CREATE SCHEMA notices_1;
+
 CREATE SCHEMA orders_1;
 
 CREATE SCHEMA projects_1;
@@ -860,6 +861,7 @@ CREATE VIEW read.notices AS
     notices.amount,
     notices.occurred_at
    FROM notices_1.notices;
+
 CREATE VIEW read.orders AS
  SELECT orders.order_id,
     orders.tenant_id,
@@ -1099,6 +1101,7 @@ ALTER TABLE ONLY notices_1.people
 
 ALTER TABLE ONLY notices_1.subjects
     ADD CONSTRAINT subjects_pkey PRIMARY KEY (subject_id);
+
 ALTER TABLE ONLY orders_1.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (order_id);
 
@@ -1227,6 +1230,7 @@ CREATE INDEX transfers_tenant_id_position_idx1 ON movements_1.transfers USING bt
 CREATE INDEX transfers_to_id_position_idx ON movements_1.transfers USING btree (to_id, "position");
 
 CREATE INDEX people_tenant_id_idx ON notices_1.people USING btree (tenant_id) WHERE (role = 'super_admin'::text);
+
 CREATE INDEX orders_agent ON orders_1.orders USING btree (agent_id, paid_at, "position");
 
 CREATE INDEX orders_batch ON orders_1.orders USING btree (batch_id) WHERE (batch_id IS NOT NULL);
@@ -1276,6 +1280,7 @@ GRANT USAGE ON SCHEMA licenses_1 TO quotary_service;
 GRANT USAGE ON SCHEMA movements_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA notices_1 TO quotary_service;
+
 GRANT USAGE ON SCHEMA orders_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA projects_1 TO quotary_service;
@@ -1338,6 +1343,7 @@ GRANT SELECT ON TABLE notices_1.notices TO quotary_service;
 GRANT SELECT ON TABLE notices_1.people TO quotary_service;
 
 GRANT SELECT ON TABLE notices_1.subjects TO quotary_service;
+
 GRANT SELECT ON TABLE orders_1.orders TO quotary_service;
 
 GRANT SELECT ON TABLE projects_1.grants TO quotary_service;
@@ -1405,6 +1411,7 @@ GRANT SELECT ON TABLE read.licenses TO quotary_service;
 GRANT SELECT ON TABLE read.machines TO quotary_service;
 
 GRANT SELECT ON TABLE read.notices TO quotary_service;
+
 GRANT SELECT ON TABLE read.orders TO quotary_service;
 
 GRANT SELECT ON TABLE read.plans TO quotary_service;
