@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use jsonschema::Validator;
 use quotary_domain::account::AccountEvent;
 use quotary_domain::agent_quota::AgentQuotaEvent;
+use quotary_domain::case::CaseEvent;
 use quotary_domain::event::AGGREGATE_TYPES;
 use quotary_domain::license::LicenseEvent;
 use quotary_domain::license_batch::LicenseBatchEvent;
 use quotary_domain::order::OrderEvent;
 use quotary_domain::project::ProjectEvent;
+use quotary_domain::reconciliation::ReconciliationEvent;
 use quotary_domain::reversal::ReversalEvent;
 use quotary_domain::risk::RiskPolicyEvent;
 use quotary_domain::tenant::TenantEvent;
@@ -43,6 +45,8 @@ fn all_types() -> Vec<(&'static str, &'static str)> {
         ("RiskPolicy", RiskPolicyEvent::NAMES),
         ("Reversal", ReversalEvent::NAMES),
         ("Order", OrderEvent::NAMES),
+        ("Reconciliation", ReconciliationEvent::NAMES),
+        ("Case", CaseEvent::NAMES),
     ];
     assert_eq!(names.map(|(aggregate, _)| aggregate).as_slice(), AGGREGATE_TYPES);
     names.iter().flat_map(|(aggregate, names)| names.iter().map(|name| (*aggregate, *name))).collect()
@@ -132,6 +136,8 @@ fn written(event: &Event) -> (&'static str, &'static str, Value) {
         Event::RiskPolicy(event) => of(event),
         Event::Reversal(event) => of(event),
         Event::Order(event) => of(event),
+        Event::Reconciliation(event) => of(event),
+        Event::Case(event) => of(event),
     }
 }
 

@@ -154,7 +154,9 @@ async fn heal(models: &Loaded, pool: &PgPool, recorded: &RecordedEvent, event: &
         | Event::Transfer(_)
         | Event::RiskPolicy(_)
         | Event::Reversal(_)
-        | Event::Order(_) => {}
+        | Event::Order(_)
+        | Event::Reconciliation(_)
+        | Event::Case(_) => {}
     }
     Ok(())
 }

@@ -6,11 +6,13 @@ use quotary_commands::session::tokens::SessionError;
 use quotary_commands::{CommandError, Refusal, VaultError, clock};
 use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
+use quotary_domain::case::CaseError;
 use quotary_domain::ledger::JournalKind;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::reconciliation::ReconciliationError;
 use quotary_domain::reversal::ReversalError;
 use quotary_domain::risk::RiskPolicyError;
 use quotary_domain::tenant::TenantError;
@@ -76,6 +78,8 @@ impl From<Refusal> for Problem {
             Refusal::RiskPolicy(error) => risk_policy(&error),
             Refusal::Reversal(error) => reversal(&error),
             Refusal::Order(error) => order(&error),
+            Refusal::Reconciliation(error) => reconciliation(&error),
+            Refusal::Case(error) => case(&error),
         }
     }
 }
@@ -205,6 +209,26 @@ fn order(error: &OrderError) -> Problem {
         OrderError::TooManyRefunds => Problem::new(Code::LimitReached, error.to_string()),
         OrderError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
         OrderError::Invalid(detail) => Problem::new(Code::ValidationFailed, *detail),
+    }
+}
+
+fn reconciliation(error: &ReconciliationError) -> Problem {
+    match error {
+        ReconciliationError::Unknown => Problem::not_found("reconciliation"),
+        ReconciliationError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        ReconciliationError::Ended | ReconciliationError::Positions => {
+            Problem::new(Code::WrongStatus, error.to_string())
+        }
+    }
+}
+
+fn case(error: &CaseError) -> Problem {
+    match error {
+        CaseError::Unknown => Problem::not_found("case"),
+        CaseError::Other => Problem::new(Code::AlreadyExists, error.to_string()),
+        CaseError::NotOpen(_) => Problem::new(Code::WrongStatus, error.to_string()),
+        CaseError::Invalid { field, detail } => Problem::invalid(format!("/{field}"), *detail),
+        CaseError::TooManyNotes => Problem::new(Code::LimitReached, error.to_string()),
     }
 }
 

@@ -10,10 +10,12 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::AgentQuota;
+use quotary_domain::case::Case;
 use quotary_domain::license::License;
 use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::order::Order;
 use quotary_domain::project::Project;
+use quotary_domain::reconciliation::Reconciliation;
 use quotary_domain::reversal::Reversal;
 use quotary_domain::risk::RiskPolicy;
 use quotary_domain::tenant::Tenant;
@@ -71,6 +73,8 @@ pub struct Caches {
     risk_policies: Slots<RiskPolicy>,
     reversals: Slots<Reversal>,
     orders: Slots<Order>,
+    reconciliations: Slots<Reconciliation>,
+    cases: Slots<Case>,
 }
 
 impl Caches {
@@ -90,6 +94,8 @@ impl Caches {
             risk_policies: Cache::new(small),
             reversals: Cache::new(small),
             orders: Cache::new(small),
+            reconciliations: Cache::new(small),
+            cases: Cache::new(small),
         }
     }
 }
@@ -122,6 +128,8 @@ stored!(
     RiskPolicy: risk_policies,
     Reversal: reversals,
     Order: orders,
+    Reconciliation: reconciliations,
+    Case: cases,
 );
 
 /// A locked aggregate.

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod cache;
+pub mod case;
 pub mod clock;
 pub mod context;
 pub mod event_log;
@@ -18,6 +19,7 @@ pub mod order;
 pub mod password;
 pub mod project;
 pub mod quota;
+pub mod reconciliation;
 pub mod refusal;
 pub mod risk;
 pub mod session;

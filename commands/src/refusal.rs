@@ -2,11 +2,13 @@
 
 use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
+use quotary_domain::case::CaseError;
 use quotary_domain::ledger::JournalKind;
 use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::reconciliation::ReconciliationError;
 use quotary_domain::reversal::ReversalError;
 use quotary_domain::risk::RiskPolicyError;
 use quotary_domain::tenant::TenantError;
@@ -78,6 +80,12 @@ pub enum Refusal {
     /// A rule of [`quotary_domain::order`].
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// A rule of [`quotary_domain::reconciliation`].
+    #[error(transparent)]
+    Reconciliation(#[from] ReconciliationError),
+    /// A rule of [`quotary_domain::case`].
+    #[error(transparent)]
+    Case(#[from] CaseError),
 }
 
 impl Refusal {

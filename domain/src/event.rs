@@ -10,10 +10,12 @@ use uuid::Uuid;
 use crate::TenantId;
 use crate::account::AccountEvent;
 use crate::agent_quota::AgentQuotaEvent;
+use crate::case::CaseEvent;
 use crate::license::LicenseEvent;
 use crate::license_batch::LicenseBatchEvent;
 use crate::order::OrderEvent;
 use crate::project::ProjectEvent;
+use crate::reconciliation::ReconciliationEvent;
 use crate::reversal::ReversalEvent;
 use crate::risk::RiskPolicyEvent;
 use crate::tenant::TenantEvent;
@@ -108,6 +110,8 @@ pub enum Event {
     RiskPolicy(RiskPolicyEvent),
     Reversal(ReversalEvent),
     Order(OrderEvent),
+    Reconciliation(ReconciliationEvent),
+    Case(CaseEvent),
 }
 
 /// Why an event of the log can't be read.
@@ -145,6 +149,8 @@ pub const AGGREGATE_TYPES: &[&str] = &[
     "RiskPolicy",
     "Reversal",
     "Order",
+    "Reconciliation",
+    "Case",
 ];
 
 impl RecordedEvent {
@@ -166,6 +172,8 @@ impl RecordedEvent {
             "RiskPolicy" => serde_json::from_str(text).map(Event::RiskPolicy),
             "Reversal" => serde_json::from_str(text).map(Event::Reversal),
             "Order" => serde_json::from_str(text).map(Event::Order),
+            "Reconciliation" => serde_json::from_str(text).map(Event::Reconciliation),
+            "Case" => serde_json::from_str(text).map(Event::Case),
             other => {
                 return Err(DecodeError::UnknownAggregate {
                     position: self.position,

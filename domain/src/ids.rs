@@ -60,6 +60,10 @@ ids! {
     HoldId,
     /// A payment at a provider.
     OrderId,
+    /// One run that compares.
+    ReconciliationId,
+    /// A difference that a run found, until it is explained.
+    CaseId,
 }
 
 impl HoldId {
@@ -87,6 +91,16 @@ impl OrderId {
     #[must_use]
     pub fn of(tenant: TenantId, provider: &str, provider_order_id: &str) -> Self {
         Self(Uuid::new_v5(&tenant.0, format!("order/{provider}/{provider_order_id}").as_bytes()))
+    }
+}
+
+impl CaseId {
+    /// The case about that subject: the same in every run (UUID version 5).
+    #[must_use]
+    pub fn of(tenant: TenantId, subject: &crate::case::Subject) -> Self {
+        let crate::case::Subject { kind, source, class, key } = subject;
+        let name = format!("case/{}/{}/{}/{}/{key}", kind.as_str(), source.len(), source, class.as_str());
+        Self(Uuid::new_v5(&tenant.0, name.as_bytes()))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod account;
 pub mod activity;
 pub mod agent_quota;
 pub mod aggregate;
+pub mod case;
 pub mod commission;
 pub mod event;
 pub mod ids;
@@ -17,6 +18,7 @@ pub mod license_batch;
 pub mod order;
 pub mod project;
 pub mod quota;
+pub mod reconciliation;
 pub mod reversal;
 pub mod risk;
 pub mod sealed;
@@ -28,7 +30,8 @@ pub use access::{Actor, Role};
 pub use aggregate::{Aggregate, EventName};
 pub use event::{DecodeError, Event, Metadata, RecordedEvent};
 pub use ids::{
-    AccountId, ApiKeyId, BatchId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, TenantId, WithdrawalId,
+    AccountId, ApiKeyId, BatchId, CaseId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, ReconciliationId,
+    TenantId, WithdrawalId,
 };
 pub use quota::{Quota, QuotaError};
 pub use sealed::Sealed;

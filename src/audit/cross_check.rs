@@ -10,10 +10,16 @@ use quotary_commands::log::stream::{LoadError, load};
 use quotary_domain::Aggregate;
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::AgentQuota;
+use quotary_domain::case::Case;
 use quotary_domain::license::License;
 use quotary_domain::license_batch::LicenseBatch;
+use quotary_domain::order::Order;
 use quotary_domain::project::Project;
+use quotary_domain::reconciliation::Reconciliation;
+use quotary_domain::reversal::Reversal;
+use quotary_domain::risk::RiskPolicy;
 use quotary_domain::tenant::Tenant;
+use quotary_domain::transfer::Transfer;
 use quotary_domain::withdrawal::Withdrawal;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -73,7 +79,13 @@ pub async fn run(pool: &PgPool) -> Result<u64, CrossCheckError> {
         + check::<AgentQuota>(pool).await?
         + check::<LicenseBatch>(pool).await?
         + check::<License>(pool).await?
-        + check::<Withdrawal>(pool).await?)
+        + check::<Withdrawal>(pool).await?
+        + check::<Transfer>(pool).await?
+        + check::<RiskPolicy>(pool).await?
+        + check::<Reversal>(pool).await?
+        + check::<Order>(pool).await?
+        + check::<Reconciliation>(pool).await?
+        + check::<Case>(pool).await?)
 }
 
 async fn check<A: Aggregate>(pool: &PgPool) -> Result<u64, CrossCheckError> {

@@ -9,7 +9,8 @@ use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
-    accounts, audit, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
+    accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
+    reconciliations,
     withdrawals,
 };
 use sqlx::PgPool;
@@ -45,6 +46,8 @@ impl Projection {
                     "journals" => anew(&pool, journals::Journals).await?,
                     "ledger" => anew(&pool, ledger::Ledger).await?,
                     "license_stats" => anew(&pool, license_stats::LicenseStatistics).await?,
+                    "reconciliations" => anew(&pool, reconciliations::Reconciliations).await?,
+                    "cases" => anew(&pool, cases::Cases).await?,
                     "licenses" => anew(&pool, licenses::Licenses).await?,
                     "movements" => anew(&pool, movements::Movements).await?,
                     "notices" => anew(&pool, notices::Notices).await?,

@@ -1,0 +1,6 @@
+//! Use cases of the differences that reconciliations find.
+
+pub mod note;
+pub mod resolve;
+pub mod see;
+pub mod vanish;

@@ -1,0 +1,5 @@
+//! Use cases of reconciliation runs.
+
+pub mod abandon;
+pub mod complete;
+pub mod request;
