@@ -17,6 +17,7 @@ pub mod load;
 pub mod memory;
 pub mod read_side;
 pub mod reconcile_external;
+pub mod reconcile_internal;
 pub mod report;
 pub mod scene;
 pub mod sealing;
@@ -83,6 +84,9 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     }
     if wanted(&["import_cdnow"]) {
         import::measure(servers, report, options.orders.as_deref()).await?;
+    }
+    if wanted(&["reconcile_internal"]) {
+        reconcile_internal::measure(servers, report).await?;
     }
     if wanted(&["reconcile_external_100k"]) {
         reconcile_external::measure(report)?;

@@ -19,6 +19,8 @@
 //! | `connection_within_ms` | `QUOTARY_CONNECTION_WITHIN_MS` | how long a connection of the pool is waited for, 10,000 by default |
 //! | `read_within_ms` | `QUOTARY_READ_WITHIN_MS` | how long the log may take to give a run of events, 30,000 by default |
 //! | `publish_within_ms` | `QUOTARY_PUBLISH_WITHIN_MS` | how long JetStream may take to confirm, 5,000 by default |
+//! | `reconcile_minutes` | `QUOTARY_RECONCILE_MINUTES` | how often read models are compared with the log from the last proved position, 15 by default; 0 for never |
+//! | `reconcile_full_hours` | `QUOTARY_RECONCILE_FULL_HOURS` | how often in full, 24 by default; 0 for never |
 //! | `silent_at_most_ms` | `QUOTARY_SILENT_AT_MOST_MS` | how long a frozen process keeps a job or a transaction, 15,000 by default |
 
 use std::net::SocketAddr;
@@ -99,6 +101,10 @@ pub struct Config {
     pub publish_within_ms: Milliseconds,
     /// How long a process that is frozen or cut off keeps a job of one process at a time, or a transaction of a read model.
     pub silent_at_most_ms: Milliseconds,
+    /// How often read models are compared with the log from the last proved position, in minutes; 0 for never.
+    pub reconcile_minutes: u32,
+    /// How often they are compared in full, in hours; 0 for never.
+    pub reconcile_full_hours: u32,
 }
 
 /// A bound in whole milliseconds, more than zero.
@@ -172,6 +178,8 @@ impl Default for Config {
             read_within_ms: Milliseconds::of_seconds(30),
             publish_within_ms: Milliseconds::of_seconds(5),
             silent_at_most_ms: Milliseconds::of_seconds(15),
+            reconcile_minutes: 15,
+            reconcile_full_hours: 24,
         }
     }
 }
@@ -233,6 +241,8 @@ impl Config {
                 "read_within_ms",
                 "publish_within_ms",
                 "silent_at_most_ms",
+                "reconcile_minutes",
+                "reconcile_full_hours",
             ])
             .map(|key| match key.as_str() {
                 "jwt_keys" | "JWT_KEYS" => "token_keys".into(),

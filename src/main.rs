@@ -156,7 +156,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Import(command) => command.run(&settings.load()?).await?,
         Command::Log(command) => command.run(|| settings.load()).await?,
         Command::Audit(command) => return command.run(|| settings.load()).await,
-        Command::Reconcile(command) => command.run()?,
+        Command::Reconcile(command) => return command.run(|| settings.load()).await,
         Command::Projection(command) => command.run(&settings.load()?).await?,
         Command::Sign(command) => command.run()?,
         Command::Witness(command) => command.run(stopped()?).await?,

@@ -15,6 +15,7 @@ use quotary_projections::accounts::Accounts;
 use quotary_projections::audit::Audit;
 use quotary_projections::bus::connect::{ConnectError, connect};
 use quotary_projections::bus::subjects::{InvalidToken, Names};
+use quotary_projections::cases::Cases;
 use quotary_projections::feed::EventSource;
 use quotary_projections::generation::{self, GenerationError};
 use quotary_projections::holds::Holds;
@@ -26,10 +27,12 @@ use quotary_projections::movements::Movements;
 use quotary_projections::notices::Notices;
 use quotary_projections::orders::Orders;
 use quotary_projections::projects::Projects;
+use quotary_projections::reconciliations::Reconciliations;
 use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::withdrawals::Withdrawals;
 use quotary_workers::leader::LeaderOptions;
+use quotary_workers::reconcile::{self, ReconcileStatus, Schedule};
 use quotary_workers::relay::{self, RelayError, RelayOptions, RelayStatus};
 use quotary_workers::seal::heads::Heads;
 use quotary_workers::seal::{self, SealError, SealOptions, SealStatus, Witness};
@@ -131,6 +134,7 @@ struct Common {
     names: Names,
     relay_status: Arc<RelayStatus>,
     seal_status: Arc<SealStatus>,
+    reconcile_status: Arc<ReconcileStatus>,
     cancel: CancellationToken,
 }
 
@@ -169,6 +173,7 @@ impl Service {
             names,
             relay_status: Arc::default(),
             seal_status: Arc::default(),
+            reconcile_status: Arc::default(),
             cancel: cancel.clone(),
         };
         let mut parts = JoinSet::new();
@@ -240,7 +245,9 @@ impl Common {
                 .spawn(Audit)
                 .spawn(Projects)
                 .spawn(Licenses)
-                .spawn(LicenseStatistics);
+                .spawn(LicenseStatistics)
+                .spawn(Reconciliations)
+                .spawn(Cases);
         let statuses = runners.statuses();
         // A read model that gave up is shown by /readyz and /metrics; the others and the API go on.
         parts.spawn(async move { Ok(runners.join().await?) });
@@ -265,6 +272,16 @@ impl Common {
         let (checkpoints, cancel) = (self.checkpoints.clone(), self.cancel.clone());
         parts.spawn(async move {
             quotary_workers::disable_refunded::run(commands, pool, checkpoints, leader, cancel).await;
+            Ok(())
+        });
+        let schedule = Schedule {
+            incremental: Duration::from_secs(u64::from(config.reconcile_minutes) * 60),
+            full: Duration::from_secs(u64::from(config.reconcile_full_hours) * 3_600),
+        };
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let (status, cancel) = (self.reconcile_status.clone(), self.cancel.clone());
+        parts.spawn(async move {
+            reconcile::run(commands, pool, schedule, leader, status, cancel).await;
             Ok(())
         });
         if let Some(nats) = self.nats.clone() {
@@ -355,6 +372,7 @@ impl Common {
     /// What `/metrics` shows of the workers of this process.
     fn add_figures(&self, state: &AppState, runners: Vec<RunnerStatus>) {
         let (relay, seal) = (self.relay_status.clone(), self.seal_status.clone());
+        let reconcile = self.reconcile_status.clone();
         let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         state.metrics.add_source(move || {
             let (report, seal) = (relay.report(), seal.report());
@@ -369,6 +387,22 @@ impl Common {
                 ("quotary_seal_refused", "Whether the log must not be signed", i64::from(seal.is_refused)),
                 ("quotary_seal_failures", "How often the seal was interrupted", figure(seal.failures)),
                 ("quotary_seal_witnessed", "Events under the last cosigned checkpoint", figure(seal.witnessed)),
+                (
+                    "quotary_reconcile_result",
+                    "The last internal reconciliation: 0 none yet, 1 passed, 2 found differences, 3 could not be completed",
+                    reconcile.result(),
+                ),
+                (
+                    "quotary_reconcile_differences",
+                    "Differences that the last completed internal reconciliation found",
+                    reconcile.differences(),
+                ),
+                ("quotary_reconcile_position", "The last position that was proved", reconcile.position()),
+                (
+                    "quotary_reconcile_age_seconds",
+                    "Seconds since the last position was proved; -1 if none was",
+                    reconcile.age_seconds(),
+                ),
                 ("quotary_projections_failed", "Read models that gave up", figure(failed as u64)),
             ]
         });
@@ -414,5 +448,7 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Projects).await?;
     generation::ensure(pool, &Licenses).await?;
     generation::ensure(pool, &LicenseStatistics).await?;
+    generation::ensure(pool, &Reconciliations).await?;
+    generation::ensure(pool, &Cases).await?;
     Ok(())
 }

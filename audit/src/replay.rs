@@ -29,6 +29,7 @@ mod ledger;
 mod licensing;
 mod movements;
 mod records;
+mod saved;
 mod shapes;
 mod standing;
 mod step;
@@ -43,8 +44,10 @@ use uuid::Uuid;
 
 pub use finding::{Finding, Kind};
 pub use ledger::{CounterAccount, Posting};
+pub use saved::SavedError;
 pub use standing::{
-    AgentStanding, BatchStanding, HoldStanding, LicenseCounts, MovementStanding, OrderStanding, WithdrawalStanding,
+    AgentStanding, BatchStanding, HoldStanding, JournalStanding, LicenseCounts, MovementStanding, OrderStanding,
+    WithdrawalStanding,
 };
 pub use summary::Summary;
 

@@ -14,6 +14,7 @@ pub mod import;
 pub mod log;
 pub mod projection;
 pub mod reconcile;
+pub mod reconcile_internal;
 pub mod sign;
 pub mod tenant;
 pub mod witness;

@@ -3,17 +3,26 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use quotary::config::Config;
 use quotary_audit::bill::{self, Mapping};
 use quotary_audit::external::{Comparison, Orders, compare};
 use quotary_audit::matching::{Class, Options, Period, Rule};
 
-use super::Failure;
+use super::{Failure, reconcile_internal};
 
 #[derive(Subcommand)]
 pub enum Reconcile {
+    /// The read models with the log, by a replay of its own. Prints the result; the exit code is 1 if there are differences
+    /// and 2 if it could not be completed. Needs a database that can be read, and writes nothing.
+    Internal {
+        /// From the log's start, not from the last proved position.
+        #[arg(long)]
+        full: bool,
+    },
     /// A provider's bill against orders from a file. Needs no database and no network; the same input gives the same report.
     Bill(Compare),
     /// Prints a mapping that comes with the program, to begin one of one's own with.
@@ -62,14 +71,15 @@ fn rule(text: &str) -> Result<Rule, String> {
 
 impl Reconcile {
     #[expect(clippy::print_stdout, reason = "this is the command's output")]
-    pub fn run(self) -> Result<(), Failure> {
+    pub async fn run(self, config: impl Fn() -> Result<Config, Failure>) -> Result<ExitCode, Failure> {
         match self {
-            Self::Bill(compare) => compare.run(),
+            Self::Internal { full } => return reconcile_internal::run(&config()?, full).await,
+            Self::Bill(compare) => compare.run()?,
             Self::Mapping { name } => {
                 print!("{}", provided(&name).ok_or_else(|| format!("there is no mapping `{name}`"))?);
-                Ok(())
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -7,5 +7,6 @@ pub mod erase_keys;
 pub mod expire_holds;
 pub mod issue_batches;
 pub mod leader;
+pub mod reconcile;
 pub mod relay;
 pub mod seal;

@@ -3,8 +3,9 @@
 use uuid::Uuid;
 
 use super::Replay;
-use super::ledger::{CounterAccount, Posting};
+use super::ledger::{CounterAccount, Journal, JournalKind, Posting};
 use super::movements::TransferStatus;
+use super::values::Id;
 
 /// An agent's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub struct BatchStanding {
     pub agent_id: Uuid,
     /// How many licences were asked for.
     pub asked: u32,
+    /// How many chunks say there are.
+    pub announced: u32,
     /// How many there are.
     pub issued: u32,
     /// What all of them cost.
@@ -117,6 +120,25 @@ pub struct BatchStanding {
     /// `issuing`, `completed` or `stopped`.
     pub status: &'static str,
     /// Of its request.
+    pub position: u64,
+}
+
+/// A movement of quota to an agent: a top-up or a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalStanding {
+    /// Its tenant.
+    pub tenant_id: Uuid,
+    /// The journal.
+    pub journal_id: Uuid,
+    /// `transfer` or `top_up`.
+    pub kind: &'static str,
+    /// Who gave; none for the tenant itself.
+    pub from: Option<Uuid>,
+    /// Who got it.
+    pub to: Option<Uuid>,
+    /// How much.
+    pub amount: u64,
+    /// Of its first event.
     pub position: u64,
 }
 
@@ -144,6 +166,41 @@ impl Replay {
             available: agent.available,
             held: agent.held,
             position: agent.position,
+        })
+    }
+
+    /// Every top-up and transfer, in no order.
+    pub fn movements(&self) -> impl Iterator<Item = JournalStanding> {
+        self.ledger.journals.iter().filter_map(|(id, journal)| self.standing(*id, journal))
+    }
+
+    /// A top-up or transfer.
+    #[must_use]
+    pub fn journal(&self, id: Uuid) -> Option<JournalStanding> {
+        let id = Id::from(id);
+        self.ledger.journals.get(&id).and_then(|journal| self.standing(id, journal))
+    }
+
+    /// Whether a rule suspended the transfer of that id.
+    #[must_use]
+    pub fn is_suspended_transfer(&self, id: Uuid) -> bool {
+        self.movements.transfers.contains_key(&Id::from(id))
+    }
+
+    fn standing(&self, id: Id, journal: &Journal) -> Option<JournalStanding> {
+        let kind = match journal.kind {
+            JournalKind::TopUp => "top_up",
+            JournalKind::Transfer => "transfer",
+            JournalKind::Spending | JournalKind::Return | JournalKind::Reversal => return None,
+        };
+        Some(JournalStanding {
+            tenant_id: self.tenants.id(journal.tenant),
+            journal_id: id.into(),
+            kind,
+            from: journal.giver.map(Into::into),
+            to: journal.receiver.map(Into::into),
+            amount: journal.amount,
+            position: journal.position,
         })
     }
 
@@ -221,6 +278,7 @@ impl Replay {
             batch_id: (*id).into(),
             agent_id: batch.agent.into(),
             asked: batch.asked,
+            announced: batch.announced,
             issued: batch.issued,
             price: batch.price,
             status: batch.status(),

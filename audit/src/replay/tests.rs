@@ -486,3 +486,24 @@ fn every_golden_sample_has_a_shape_that_is_known_and_nothing_more() {
     }
     assert!(samples > 50, "{samples} samples");
 }
+
+#[test]
+fn a_saved_state_goes_on_as_if_it_had_never_stopped() {
+    let log = history();
+    for cut in [1, 7, 12, log.0.len() - 1] {
+        let before = Log(log.0[..cut].to_vec()).replay(Replay::default()).unwrap();
+        let bytes = before.save(&"beside".to_owned()).unwrap();
+        let (after, beside) = Replay::load::<String>(&bytes).unwrap();
+        let rest = Log(log.0[cut..].to_vec());
+        assert_eq!(rest.replay(after).unwrap().finish().unwrap(), history().check().unwrap(), "cut at {cut}");
+        assert_eq!(beside, "beside");
+        assert!(Replay::load::<String>(&bytes[1..]).is_err());
+    }
+    // A key that was issued before the cut is known after it.
+    let mut reused = history();
+    let place = reused.place("LicenseIssued", 2);
+    reused.0[place].payload["LicenseIssued"]["key_hash"] = json!("k1");
+    let before = Log(reused.0[..place].to_vec()).replay(Replay::default()).unwrap();
+    let (after, ()) = Replay::load(&before.save(&()).unwrap()).unwrap();
+    assert_eq!(Log(reused.0[place..].to_vec()).replay(after).unwrap_err().kind, Kind::KeyReused);
+}
