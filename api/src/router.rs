@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi, orders,
-    projects, quota, risk_rules, stats, withdrawals,
+    agents, audit, auth, cases, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi, orders,
+    projects, quota, reconciliations, risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -46,6 +46,8 @@ pub fn routes() -> Vec<Route> {
         orders::routes(),     // /v1/orders…             payments at providers, refunds
         withdrawals::routes(), // /v1/withdrawals…           quota turned into money
         stats::routes(),      // /v1/stats/…             statistics
+        reconciliations::routes(), // /v1/reconciliations…  what we say, compared
+        cases::routes(),      // /v1/cases…             differences until they are explained
         audit::routes(),      // /v1/audit/…                the log, for auditors
         client::routes(),     // /v1/client/…            signed calls of client software
     ]

@@ -24,8 +24,8 @@ use quotary_projections::feed::EventSource;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::{
-    accounts, audit, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    withdrawals,
+    accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
+    reconciliations, withdrawals,
 };
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -122,7 +122,9 @@ impl Stand {
             .spawn(audit::Audit)
             .spawn(projects::Projects)
             .spawn(licenses::Licenses)
-            .spawn(license_stats::LicenseStatistics);
+            .spawn(license_stats::LicenseStatistics)
+            .spawn(reconciliations::Reconciliations)
+            .spawn(cases::Cases);
         tokio::spawn(async move { runners.join().await.unwrap() });
         let models = feed::load(&pool).await.unwrap();
         tokio::spawn(feed::run(events.feed(models.position), models.clone(), pool.clone()));
