@@ -40,10 +40,8 @@ pub async fn handle(
 ) -> Result<Reply<ChangedCase>, Problem> {
     let context = command.context("case.resolve");
     let ResolveCase { resolution, explanation, reference } = &command.body;
-    let done = state
-        .commands
-        .resolve_case(&context, CaseId(id), *resolution, explanation.clone(), reference.clone())
-        .await?;
+    let done =
+        state.commands.resolve_case(&context, CaseId(id), *resolution, explanation.clone(), reference.clone()).await?;
     let (answer, sequence) = (ChangedCase::from(&done.value), done.value.sequence);
     Ok(Reply::new(done, |_| answer).etag(sequence))
 }

@@ -72,6 +72,8 @@ pub(super) struct Journal {
 pub(super) enum JournalKind {
     TopUp,
     Transfer,
+    /// A transfer that was let go after a review.
+    Settlement,
     /// A payment for licences, or money that left.
     Spending,
     /// Quota that came back from a hold.
@@ -485,7 +487,7 @@ impl Ledger {
             }
             QuotaEvent::QuotaSent { journal_id, kind, to, amount, .. } => {
                 let half = Half { at, giver: seen.id, receiver: *to, amount: amount.0, kind: Some(*kind) };
-                self.give(seen, step, *journal_id, half, found);
+                self.give(seen, step, *journal_id, half, false, found);
             }
             QuotaEvent::QuotaReceived { journal_id, kind, from, amount, .. } => {
                 let half = Half { at, giver: *from, receiver: seen.id, amount: amount.0, kind: Some(*kind) };
@@ -498,7 +500,7 @@ impl Ledger {
                         found.add(seen.finding(Kind::Half, "only a hold goes to another agent by itself"));
                     }
                     let half = Half { at, giver: seen.id, receiver: account_id, amount: amount.0, kind: Some(kind) };
-                    self.give(seen, step, *journal_id, half, found);
+                    self.give(seen, step, *journal_id, half, true, found);
                 }
                 Destination::Sales { project_id, batch_id } => {
                     let (kind, giver) = (JournalKind::Spending, Some(seen.id));
@@ -579,11 +581,12 @@ impl Ledger {
     }
 
     /// The first half of a movement between agents.
-    fn give(&mut self, seen: &Seen<'_>, step: &mut Step, journal: Id, half: Half, found: &mut Found) {
+    fn give(&mut self, seen: &Seen<'_>, step: &mut Step, journal: Id, half: Half, reviewed: bool, found: &mut Found) {
         if half.giver == half.receiver {
             found.add(seen.finding(Kind::Half, "giver and receiver are one"));
         }
         let kind = match half.kind {
+            _ if reviewed => JournalKind::Settlement,
             Some(MovementKind::TopUp) => JournalKind::TopUp,
             _ => JournalKind::Transfer,
         };
@@ -679,7 +682,7 @@ impl Ledger {
         if original.tenant != reversal.at.tenant {
             return Some("the journal is another tenant's".to_owned());
         }
-        if !matches!(original.kind, JournalKind::TopUp | JournalKind::Transfer) {
+        if !matches!(original.kind, JournalKind::TopUp | JournalKind::Transfer | JournalKind::Settlement) {
             return Some("the journal is none that can be reversed".to_owned());
         }
         if reversal.amount == 0 || reversal.amount > original.amount {

@@ -191,7 +191,9 @@ impl Replay {
         let kind = match journal.kind {
             JournalKind::TopUp => "top_up",
             JournalKind::Transfer => "transfer",
-            JournalKind::Spending | JournalKind::Return | JournalKind::Reversal => return None,
+            JournalKind::Settlement | JournalKind::Spending | JournalKind::Return | JournalKind::Reversal => {
+                return None;
+            }
         };
         Some(JournalStanding {
             tenant_id: self.tenants.id(journal.tenant),

@@ -140,7 +140,10 @@ pub(super) async fn compare(
             }
             entries(connection, expected, found).await?;
         }
-        "movements" => transfers(connection, proof, found).await?,
+        "movements" => {
+            transfers(connection, proof, found).await?;
+            reviews(connection, proof, found).await?;
+        }
         "withdrawals" => withdrawals(connection, proof, found).await?,
         "licenses" => batches(connection, proof, found).await?,
         _ => {}
@@ -458,6 +461,39 @@ async fn transfers(connection: &mut PgConnection, proof: &Proof, found: &mut Dif
         if !seen.contains(&journal.journal_id) && !proof.replay.is_suspended_transfer(journal.journal_id) {
             differ("transfers", &journal.journal_id.to_string(), side(&journal).as_ref(), None, found);
         }
+    }
+    Ok(())
+}
+
+/// Transfers that a rule suspended: where they stand, and what moved.
+async fn reviews(connection: &mut PgConnection, proof: &Proof, found: &mut Differences) -> Result<(), ReadError> {
+    let mut ours: HashMap<Uuid, _> =
+        proof.replay.suspended_transfers().map(|transfer| (transfer.transfer_id, transfer)).collect();
+    let text = |asked: i64, moved: i64, status: &str| format!("{moved} of {asked} moved, {status}");
+    let amount = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+    let side = |it: &quotary_audit::replay::MovementStanding| Side {
+        tenant: it.tenant_id,
+        text: text(amount(it.asked), amount(it.released), it.status),
+        amount: Some(it.asked.into()),
+        rest: it.status,
+    };
+    let statement = "copy (select journal_id, tenant_id, amount, coalesce(moved, 0), status from read.transfers \
+                     where reasons is not null) to stdout (format binary)";
+    rows(connection, statement, 5, |row| {
+        let (id, asked, status) = (row.uuid(0)?, row.int8(2)?, row.text(4)?);
+        let theirs = Side {
+            tenant: row.uuid(1)?,
+            text: text(asked, row.int8(3)?, status),
+            amount: Some(asked.into()),
+            rest: status,
+        };
+        let known = ours.remove(&id);
+        differ("transfers", &id.to_string(), known.as_ref().map(side).as_ref(), Some(&theirs), found);
+        Ok(())
+    })
+    .await?;
+    for (id, standing) in ours {
+        differ("transfers", &id.to_string(), Some(&side(&standing)), None, found);
     }
     Ok(())
 }
