@@ -284,6 +284,11 @@ impl Common {
             reconcile::run(commands, pool, schedule, leader, status, cancel).await;
             Ok(())
         });
+        let (commands, pool, cancel) = (self.commands.clone(), self.pool.clone(), self.cancel.clone());
+        parts.spawn(async move {
+            quotary_workers::reconcile_bills::run(commands, pool, leader, cancel).await;
+            Ok(())
+        });
         if let Some(nats) = self.nats.clone() {
             let options = RelayOptions {
                 log_head: Some(self.commands.log().head()),

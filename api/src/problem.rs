@@ -106,7 +106,11 @@ codes! {
     /// The body is too large.
     PayloadTooLarge => (PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large"),
     /// The body has another media type.
-    UnsupportedMediaType => (UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON"),
+    UnsupportedMediaType => (UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has the wrong media type"),
+    /// The mapping file of a bill is none.
+    MappingInvalid => (UNPROCESSABLE_ENTITY, "mapping-invalid", "The mapping file is not valid"),
+    /// The bill is not what its mapping says; `errors` names the first lines that are wrong.
+    BillUnreadable => (UNPROCESSABLE_ENTITY, "bill-unreadable", "The bill can't be read"),
     /// Fields have values that are not allowed; `errors` names them.
     ValidationFailed => (UNPROCESSABLE_ENTITY, "validation-failed", "A value is not allowed"),
     /// The present password is wrong.

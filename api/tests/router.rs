@@ -93,11 +93,12 @@ async fn every_route_asks_for_a_token_and_a_role() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_refuses_bad_bodies() {
+    // A bill is no JSON; tests/bills.rs refuses its bad bodies.
     let stand = Stand::new().await;
     let token = stand.token(stand.admin);
     let head = stand.head().await;
     let huge = format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20));
-    for route in commands() {
+    for route in commands().into_iter().filter(|route| route.name != "reconciliations::upload_bill") {
         let (path, method) = (path(&route, UNKNOWN), route.method.clone());
         let call = |body: &'static str| {
             let (method, path, stand, token) = (method.clone(), path.clone(), &stand, &token);

@@ -19,7 +19,7 @@ mod sides;
 mod totals;
 
 pub use finding::{Basis, Class, Finding, Reason};
-pub use report::{COLUMNS, Inputs, Report};
+pub use report::{COLUMNS, Inputs, JSON_END, Report};
 pub use totals::{ClassTotal, Totals};
 
 use chrono::{DateTime, Utc};
@@ -119,8 +119,21 @@ pub fn reconcile(lines: Vec<Item>, orders: Vec<Item>, options: &Options) -> Resu
     Ok(Matching { lines, orders, findings, totals })
 }
 
+impl Rule {
+    /// Reads `MINOR_UNITS:DAYS`, such as `0:1`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (tolerance, days) = text.split_once(':')?;
+        Some(Self { tolerance: tolerance.parse().ok()?, days: days.parse().ok()? })
+    }
+}
+
 impl Options {
-    fn check(&self) -> Result<(), MatchingError> {
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// [`MatchingError::Options`] if they do not.
+    pub fn check(&self) -> Result<(), MatchingError> {
         let tolerance = |tolerance: i64| (0..=MOST_TOLERANCE).contains(&tolerance);
         if !tolerance(self.tolerance) || !self.rules.iter().all(|rule| tolerance(rule.tolerance) && rule.days <= 366) {
             return Err(MatchingError::Options("a tolerance is from 0 to 1000 minor units and from 0 to 366 days"));

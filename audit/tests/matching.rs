@@ -593,6 +593,17 @@ fn a_text_that_a_spreadsheet_takes_for_a_formula_is_made_inert() {
 }
 
 #[test]
+fn a_report_that_is_kept_in_parts_is_put_together_again_to_the_byte() {
+    let matching = reconcile(vec![item(1, "P1", None, 5)], vec![item(1, "A1", None, 6)], &Options::default()).unwrap();
+    let whole = String::from_utf8(bytes(&matching).0).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    assert_eq!(parsed["findings"].as_array().unwrap().len(), 2);
+    let findings: Vec<String> =
+        matching.findings.iter().map(|finding| matching.finding_json(finding).unwrap()).collect();
+    assert!(whole.ends_with(&format!(":[{}]}}", findings.join(","))));
+}
+
+#[test]
 fn items_in_a_group_and_with_numbers_go_where_the_sums_agree() {
     let line = in_group(item(1, "P1", Some("A1"), 300), "S");
     let orders = [in_group(item(1, "A1", None, 100), "S"), in_group(item(2, "A2", None, 200), "S")];

@@ -4,6 +4,7 @@
 //! Every change of Quotary goes through [`EventLog::execute`](event_log::EventLog::execute); nothing else writes the log.
 
 pub mod account;
+pub mod bill;
 pub mod cache;
 pub mod case;
 pub mod clock;

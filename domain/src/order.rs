@@ -223,10 +223,15 @@ impl Refund {
 }
 
 impl Payment {
+    /// Whether a text is the name of a provider.
+    #[must_use]
+    pub fn is_provider(name: &str) -> bool {
+        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        (1..=32).contains(&name.len()) && name.bytes().all(is_name)
+    }
+
     fn check(&self) -> Result<(), OrderError> {
-        let provider = self.provider.as_bytes();
-        let is_name = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-        if !(1..=32).contains(&provider.len()) || !provider.iter().all(is_name) {
+        if !Self::is_provider(&self.provider) {
             return Err(OrderError::Invalid("a provider has 1 to 32 characters of a-z 0-9 _ -"));
         }
         check_number(&self.provider_order_id, "a provider's number has 1 to 128 characters")?;

@@ -5,14 +5,16 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use quotary::config::Config;
 use quotary_audit::bill::{self, Mapping};
-use quotary_audit::external::{Comparison, Orders, compare};
+use quotary_audit::external::{Comparison, Orders, ReadBill};
 use quotary_audit::matching::{Class, Options, Period, Rule};
+use quotary_commands::account::claims::find_tenant;
+use quotary_workers::reconcile_bills::orders;
 
-use super::{Failure, reconcile_internal};
+use super::{Failure, open_to_read, reconcile_internal};
 
 #[derive(Subcommand)]
 pub enum Reconcile {
@@ -23,8 +25,9 @@ pub enum Reconcile {
         #[arg(long)]
         full: bool,
     },
-    /// A provider's bill against orders from a file. Needs no database and no network; the same input gives the same report.
-    Bill(Compare),
+    /// A provider's bill against orders from a file, which needs no database and no network, or against a tenant's orders, which
+    /// writes nothing to the log. The same input gives the same report.
+    Bill(Box<Compare>),
     /// Prints a mapping that comes with the program, to begin one of one's own with.
     Mapping {
         /// alipay, wechat, stripe, generic or orders.
@@ -40,13 +43,19 @@ pub struct Compare {
     /// The provider's bill.
     #[arg(long)]
     bill: PathBuf,
-    /// Our orders.
+    /// Our orders, as a file.
+    #[arg(long, required_unless_present = "tenant", conflicts_with = "tenant")]
+    orders: Option<PathBuf>,
+    /// The vendor whose orders are compared, from the database.
     #[arg(long)]
-    orders: PathBuf,
+    tenant: Option<String>,
+    /// The provider as a tenant's orders name it; that of the mapping if absent.
+    #[arg(long)]
+    provider: Option<String>,
     /// How to read the orders.
     #[arg(long, default_value = "orders")]
     orders_mapping: String,
-    /// The beginning of the period; without one everything is asked about.
+    /// The beginning of the period. Without one a file is compared as a whole, a tenant's orders within the days of the bill.
     #[arg(long, requires = "to")]
     from: Option<DateTime<Utc>>,
     /// The end of the period, which is not in it.
@@ -64,9 +73,7 @@ pub struct Compare {
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
-    let (tolerance, days) = text.split_once(':').ok_or("minor units and days, such as 0:1")?;
-    let number = |error: std::num::ParseIntError| error.to_string();
-    Ok(Rule { tolerance: tolerance.parse().map_err(number)?, days: days.parse().map_err(number)? })
+    Rule::parse(text).ok_or_else(|| "minor units and days, such as 0:1".to_owned())
 }
 
 impl Reconcile {
@@ -74,7 +81,7 @@ impl Reconcile {
     pub async fn run(self, config: impl Fn() -> Result<Config, Failure>) -> Result<ExitCode, Failure> {
         match self {
             Self::Internal { full } => return reconcile_internal::run(&config()?, full).await,
-            Self::Bill(compare) => compare.run()?,
+            Self::Bill(compare) => compare.run(config).await?,
             Self::Mapping { name } => {
                 print!("{}", provided(&name).ok_or_else(|| format!("there is no mapping `{name}`"))?);
             }
@@ -84,12 +91,21 @@ impl Reconcile {
 }
 
 impl Compare {
-    fn run(self) -> Result<(), Failure> {
-        let orders_mapping = Mapping::parse(&mapping(&self.orders_mapping)?)?;
-        let orders = Orders::from_file(&orders_mapping, &read(&self.orders)?)?;
-        let period = self.from.zip(self.to).map(|(from, to)| Period { from, to });
-        let options = Options { tolerance: self.tolerance, rules: self.rules, period };
-        let compared = compare(&mapping(&self.mapping)?, &read(&self.bill)?, orders, options)?;
+    async fn run(self, config: impl Fn() -> Result<Config, Failure>) -> Result<(), Failure> {
+        let bill = ReadBill::new(&mapping(&self.mapping)?, &read(&self.bill)?)?;
+        let mut period = self.from.zip(self.to).map(|(from, to)| Period { from, to });
+        let orders = match (&self.orders, &self.tenant) {
+            (Some(file), _) => Orders::from_file(&Mapping::parse(&mapping(&self.orders_mapping)?)?, &read(file)?)?,
+            (None, Some(tenant)) => {
+                let days = bill.days().and_then(|(from, to)| bill.period(from, to));
+                let within = period.or(days).ok_or("the bill has no rows, so the period must be said")?;
+                period = Some(within);
+                self.orders_of(tenant, bill.provider(), within, &config()?).await?
+            }
+            (None, None) => return Err("either a file of orders or a tenant is needed".into()),
+        };
+        let options = Options { tolerance: self.tolerance, rules: self.rules.clone(), period };
+        let compared = bill.compare(orders, options)?;
         if let Some(folder) = &self.out {
             fs::create_dir_all(folder)?;
             let mut json = BufWriter::new(File::create(folder.join("report.json"))?);
@@ -99,6 +115,28 @@ impl Compare {
         }
         print(&compared);
         Ok(())
+    }
+}
+
+impl Compare {
+    /// The tenant's orders as of now, also some days around the period, for partners at its ends.
+    async fn orders_of(
+        &self,
+        tenant: &str,
+        provider: &str,
+        within: Period,
+        config: &Config,
+    ) -> Result<Orders, Failure> {
+        let pool = open_to_read(config).await?;
+        let tenant = find_tenant(&pool, Some(tenant)).await?.ok_or("there is no such tenant")?;
+        let position: i64 = sqlx::query_scalar("select position from log_head").fetch_one(&pool).await?;
+        let days = self.rules.iter().map(|rule| rule.days).max().unwrap_or(0).max(1);
+        let around =
+            Period { from: within.from - TimeDelta::days(days.into()), to: within.to + TimeDelta::days(days.into()) };
+        let provider = self.provider.as_deref().unwrap_or(provider);
+        let items = orders::load(&pool, tenant, provider, around, position.cast_unsigned()).await?;
+        pool.close().await;
+        Ok(Orders::from_items(items))
     }
 }
 

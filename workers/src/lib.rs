@@ -8,5 +8,6 @@ pub mod expire_holds;
 pub mod issue_batches;
 pub mod leader;
 pub mod reconcile;
+pub mod reconcile_bills;
 pub mod relay;
 pub mod seal;

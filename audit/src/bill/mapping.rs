@@ -43,6 +43,8 @@ pub enum MappingError {
 pub struct Mapping {
     /// The provider's name.
     pub provider: String,
+    /// In which the bill's local times are.
+    pub zone: Tz,
     pub(super) encodings: Vec<Encoding>,
     pub(super) shape: Shape,
     pub(super) number: NumberFormat,
@@ -267,8 +269,8 @@ impl File {
                 return Err(wrong("columns", format!("`{name}` is used and not among them")));
             }
         }
-        let Self { provider, encodings, numbers: number, columns, .. } = self;
-        Ok(Mapping { provider, encodings, shape, number, head, foot, columns, rules, needed })
+        let Self { provider, encodings, numbers: number, columns, time_zone: zone, .. } = self;
+        Ok(Mapping { provider, zone, encodings, shape, number, head, foot, columns, rules, needed })
     }
 
     fn shape(&self) -> Result<Shape, MappingError> {

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::io;
 
 use serde::Serialize;
-use serde::ser::{SerializeSeq as _, Serializer};
 
 use super::finding::Finding;
 use super::{Matching, Options};
@@ -69,15 +68,16 @@ pub const COLUMNS: [&str; 16] = [
 ];
 
 #[derive(Serialize)]
-struct Document<'r> {
+struct Head<'r> {
     form: &'static str,
     inputs: &'r Inputs,
     options: &'r Options,
     totals: &'r super::Totals,
-    findings: Findings<'r>,
+    findings: [(); 0],
 }
 
-struct Findings<'r>(&'r Matching);
+/// What ends the JSON.
+pub const JSON_END: &str = "]}";
 
 #[derive(Serialize)]
 struct Written<'r> {
@@ -90,16 +90,6 @@ struct Written<'r> {
     orders: Vec<&'r Item>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     candidates: &'r [String],
-}
-
-impl Serialize for Findings<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.findings.len()))?;
-        for finding in &self.0.findings {
-            list.serialize_element(&self.0.written(finding))?;
-        }
-        list.end()
-    }
 }
 
 impl Matching {
@@ -119,9 +109,9 @@ impl Matching {
     /// One finding as JSON, as it stands in the report.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub fn finding_json(&self, finding: &Finding) -> Result<serde_json::Value, serde_json::Error> {
-        serde_json::to_value(self.written(finding))
+    /// Never: it is made of texts and numbers.
+    pub fn finding_json(&self, finding: &Finding) -> serde_json::Result<String> {
+        serde_json::to_string(&self.written(finding))
     }
 }
 
@@ -130,11 +120,28 @@ impl Report<'_> {
     ///
     /// # Errors
     /// If `out` can't be written.
-    pub fn write_json(&self, out: impl io::Write) -> serde_json::Result<()> {
+    pub fn write_json(&self, mut out: impl io::Write) -> io::Result<()> {
+        out.write_all(self.json_head()?.as_bytes())?;
+        for (place, finding) in self.matching.findings.iter().enumerate() {
+            if place > 0 {
+                out.write_all(b",")?;
+            }
+            serde_json::to_writer(&mut out, &self.matching.written(finding))?;
+        }
+        out.write_all(JSON_END.as_bytes())
+    }
+
+    /// The JSON up to the first finding. Findings follow with commas between, then [`JSON_END`]; so a report that is kept in
+    /// parts is put together again to the byte.
+    ///
+    /// # Errors
+    /// Never: it is made of texts and numbers.
+    pub fn json_head(&self) -> serde_json::Result<String> {
         let Self { inputs, options, matching } = *self;
-        let findings = Findings(matching);
-        let document = Document { form: FORM, inputs, options, totals: &matching.totals, findings };
-        serde_json::to_writer(out, &document)
+        let head = Head { form: FORM, inputs, options, totals: &matching.totals, findings: [] };
+        let mut text = serde_json::to_string(&head)?;
+        text.truncate(text.len() - JSON_END.len());
+        Ok(text)
     }
 
     /// Writes a table with a row for every line and every order.
