@@ -91,8 +91,14 @@ impl Installation {
         self.pool.close().await;
         let copy = format!("{}_{suffix}", self.database);
         let mut connection = self.admin.connect().await.unwrap();
+        // A session that was just closed is still known to the server for a moment.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
         let create = format!("create database {copy} template {}", self.database);
-        sqlx::raw_sql(&create).execute(&mut connection).await.unwrap();
+        super::eventually("the copy", std::time::Duration::from_secs(30), async || {
+            sqlx::query(end).bind(&self.database).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(&create).execute(&mut connection).await.ok()
+        })
+        .await;
         self.admin.clone().database(&copy).to_url_lossy().to_string()
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{FORMAT, Manifest};
 use crate::finding::{Finding, Kind};
-use crate::note::Note;
+use crate::note::{Note, NoteError};
 use crate::tree::{Hash, TILE_WIDTH, TileId, entries_path, leaf_hash, root_of};
 
 /// A tile of entries with what was found out about it by itself.
@@ -43,8 +43,8 @@ pub(super) fn manifest(folder: &Path) -> Result<Manifest, Finding> {
     }
 }
 
-/// The notes of a file, an empty line between them.
-pub(super) fn notes(folder: &Path, name: &str) -> Result<Vec<Note>, Finding> {
+/// The notes of a file, an empty line between them, unread.
+pub(super) fn note_texts(folder: &Path, name: &str) -> Result<Vec<String>, Finding> {
     let text = fs::read_to_string(folder.join(name)).map_err(|error| incomplete(0, name, &error))?;
     let mut notes = vec![];
     let mut rest = text.as_str();
@@ -52,13 +52,19 @@ pub(super) fn notes(folder: &Path, name: &str) -> Result<Vec<Note>, Finding> {
         // Behind a note's signatures comes an empty line or the end.
         let signatures = rest.find("\n\n").map_or(rest.len(), |end| end + 2);
         let end = rest[signatures..].find("\n\n").map_or(rest.len(), |end| signatures + end + 1);
-        let note = rest[..end].parse().map_err(|error| {
-            Finding::new(0, Kind::Unreadable, format!("note {} of {name}: {error}", notes.len() + 1))
-        })?;
-        notes.push(note);
+        notes.push(rest[..end].to_owned());
         rest = rest[end..].strip_prefix('\n').unwrap_or(&rest[end..]);
     }
     Ok(notes)
+}
+
+/// The notes of a file, all of which must be readable.
+pub(super) fn notes(folder: &Path, name: &str) -> Result<Vec<Note>, Finding> {
+    let unreadable = |number: usize, error: NoteError| {
+        Finding::new(0, Kind::Unreadable, format!("note {number} of {name}: {error}"))
+    };
+    let texts = note_texts(folder, name)?;
+    (1..).zip(texts).map(|(number, text)| text.parse().map_err(|error| unreadable(number, error))).collect()
 }
 
 /// Reads tile `index` of entries, of which there are `count` in all, and compares it with the stored hashes.
