@@ -8,8 +8,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use hashbrown::HashMap;
 use quotary_domain::ledger::{LedgerAccount, journal, postings, source};
-use quotary_domain::{AccountId, Event, RecordedEvent};
-use sqlx::{PgConnection, Row};
+use quotary_domain::{AccountId, Event, JournalId, RecordedEvent, TenantId};
+use sqlx::{PgConnection, PgExecutor, Row};
 use uuid::Uuid;
 
 use crate::copy_rows::CopyRows;
@@ -308,4 +308,14 @@ async fn write_daily(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Where the events of a journal stand in the log; none if the tenant has no such journal.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn positions(db: impl PgExecutor<'_>, tenant: TenantId, journal: JournalId) -> Result<Vec<u64>, sqlx::Error> {
+    let query = "select position from read.journal_rows where journal_id = $1 and tenant_id = $2 order by position";
+    let positions: Vec<i64> = sqlx::query_scalar(query).bind(journal.0).bind(tenant.0).fetch_all(db).await?;
+    Ok(positions.into_iter().map(i64::cast_unsigned).collect())
 }

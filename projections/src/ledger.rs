@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use hashbrown::HashMap;
 use quotary_domain::agent_quota::AgentQuotaEvent;
 use quotary_domain::ledger::{JournalKind, LedgerAccount, journal, postings, source};
-use quotary_domain::{AccountId, Event, JournalId, RecordedEvent, TenantId};
+use quotary_domain::{AccountId, Event, RecordedEvent, TenantId};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, Row};
 use uuid::Uuid;
@@ -454,20 +454,6 @@ pub async fn balance_at(
         }
     };
     row.map_or(Ok(Balance::default()), |row| read_balance(&row))
-}
-
-/// Where the events of a journal stand in the log; none if the tenant has no such journal.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn positions_of_journal(
-    db: impl PgExecutor<'_>,
-    tenant: TenantId,
-    journal: JournalId,
-) -> Result<Vec<u64>, sqlx::Error> {
-    let query = "select position from read.entries where journal_id = $1 and tenant_id = $2 order by position";
-    let positions: Vec<i64> = sqlx::query_scalar(query).bind(journal.0).bind(tenant.0).fetch_all(db).await?;
-    Ok(positions.into_iter().map(i64::cast_unsigned).collect())
 }
 
 fn read_balance(row: &sqlx::postgres::PgRow) -> Result<Balance, sqlx::Error> {

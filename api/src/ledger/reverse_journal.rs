@@ -3,7 +3,7 @@
 use axum::extract::State;
 use quotary_commands::ledger::reverse::JournalReversed;
 use quotary_domain::JournalId;
-use quotary_projections::ledger;
+use quotary_projections::journals;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -72,11 +72,11 @@ pub async fn handle(
     ApiPath(id): ApiPath<Uuid>,
     command: ApiCommand<ReverseJournal>,
 ) -> Result<Reply<ReversedJournal>, Problem> {
-    position.wait(&state, &[ledger::NAME]).await?;
+    position.wait(&state, &[journals::NAME]).await?;
     let context = command.context("ledger.reverse");
     // Only where to look; what stands there is read from the log and checked.
     let id = JournalId(id);
-    let positions = ledger::positions_of_journal(&state.pool, context.tenant_id, id).await?;
+    let positions = journals::positions(&state.pool, context.tenant_id, id).await?;
     let ReverseJournal { amount, reason } = command.body;
     let done = state.commands.reverse_journal(&context, id, &positions, amount.map(|amount| amount.0), reason).await?;
     let (added, journal_id) = (done.value.added, done.value.made.journal_id);
