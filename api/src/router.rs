@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, cases, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi, orders,
-    projects, quota, reconciliations, risk_rules, stats, withdrawals,
+    agents, audit, auth, cases, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi,
+    orders, projects, quota, reconciliations, risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.

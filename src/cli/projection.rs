@@ -10,8 +10,7 @@ use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
     accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    reconciliations,
-    withdrawals,
+    reconciliations, withdrawals,
 };
 use sqlx::PgPool;
 

@@ -33,7 +33,9 @@ pub async fn every_route(scene: &Scene, seed: u64) -> BTreeMap<u16, usize> {
 }
 
 fn check(shot: &Shot, answer: &crate::support::api::Answer, operation: &Value) {
-    assert!(answer.status < 500, "{}: {}", shot.name, answer.text);
+    // Nobody seals the log here, and an auditor is told so: no failure, and documented like every other code.
+    let is_unsealed = answer.status == 503 && answer.code() == "not-sealed";
+    assert!(answer.status < 500 || is_unsealed, "{}: {}", shot.name, answer.text);
     if answer.status < 400 {
         return;
     }

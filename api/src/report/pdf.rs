@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(archive.len(), 3);
         for number in 0..3 {
             let mut part = archive.by_index(number).unwrap();
-            assert_eq!(part.name(), format!("statement-part-000{}.pdf", number + 1));
+            assert_eq!(part.name().unwrap(), format!("statement-part-000{}.pdf", number + 1));
             let mut document = Vec::new();
             part.read_to_end(&mut document).unwrap();
             assert!(document.starts_with(b"%PDF"));
