@@ -4,6 +4,8 @@ CREATE SCHEMA accounts_1;
 
 CREATE SCHEMA audit_1;
 
+CREATE SCHEMA cases_1;
+
 CREATE SCHEMA holds_1;
 
 CREATE SCHEMA journals_1;
@@ -23,6 +25,8 @@ CREATE SCHEMA orders_1;
 CREATE SCHEMA projects_1;
 
 CREATE SCHEMA read;
+
+CREATE SCHEMA reconciliations_1;
 
 CREATE SCHEMA withdrawals_1;
 
@@ -135,6 +139,38 @@ CREATE TABLE audit_1.audit_trail (
     correlation_id text,
     recorded_at timestamp with time zone NOT NULL,
     occurred_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE cases_1.case_notes (
+    case_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    by_id uuid NOT NULL,
+    note text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE cases_1.cases (
+    case_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    kind text NOT NULL,
+    source text NOT NULL,
+    class text NOT NULL,
+    key text NOT NULL,
+    status text NOT NULL,
+    run_id uuid NOT NULL,
+    ours text,
+    theirs text,
+    amount bigint,
+    opened_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    resolved_by uuid,
+    resolution text,
+    explanation text,
+    reference text,
+    sequence bigint NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT cases_status_check CHECK ((status = ANY (ARRAY['open'::text, 'resolved'::text, 'vanished'::text])))
 );
 
 CREATE TABLE holds_1.holds (
@@ -538,6 +574,43 @@ CREATE TABLE public.account_secrets (
     CONSTRAINT account_secrets_failed_logins_check CHECK ((failed_logins >= 0))
 );
 
+CREATE TABLE public.bill_findings (
+    run_id uuid NOT NULL,
+    number bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    class text NOT NULL,
+    key text NOT NULL,
+    difference numeric,
+    finding json NOT NULL,
+    case_id uuid,
+    CONSTRAINT bill_findings_number_check CHECK ((number > 0))
+);
+
+CREATE TABLE public.bill_parts (
+    bill_id uuid NOT NULL,
+    number integer NOT NULL,
+    bytes bytea NOT NULL,
+    CONSTRAINT bill_parts_bytes_check CHECK (((octet_length(bytes) >= 1) AND (octet_length(bytes) <= 1048576))),
+    CONSTRAINT bill_parts_number_check CHECK ((number > 0))
+);
+
+CREATE TABLE public.bill_reports (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    head text NOT NULL
+);
+
+CREATE TABLE public.bills (
+    bill_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size bigint NOT NULL,
+    uploaded_at timestamp with time zone NOT NULL,
+    uploaded_by uuid NOT NULL,
+    CONSTRAINT bills_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT bills_size_check CHECK (((size >= 1) AND (size <= 67108864)))
+);
+
 CREATE TABLE public.claims (
     tenant_id uuid NOT NULL,
     kind text NOT NULL,
@@ -602,6 +675,30 @@ CREATE TABLE public.receipts (
     recorded_at timestamp with time zone NOT NULL,
     CONSTRAINT receipts_key_hash_check CHECK ((octet_length(key_hash) = 32)),
     CONSTRAINT receipts_request_hash_check CHECK ((octet_length(request_hash) = 32))
+);
+
+CREATE TABLE public.reconciliation_differences (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    line bigint NOT NULL,
+    class text NOT NULL,
+    source text NOT NULL,
+    key text NOT NULL,
+    ours text,
+    theirs text,
+    amount bigint,
+    "position" bigint,
+    case_id uuid,
+    CONSTRAINT reconciliation_differences_line_check CHECK ((line > 0))
+);
+
+CREATE TABLE public.reconciliation_snapshots (
+    run_id uuid NOT NULL,
+    part integer NOT NULL,
+    "position" bigint NOT NULL,
+    bytes bytea NOT NULL,
+    CONSTRAINT reconciliation_snapshots_part_check CHECK ((part >= 0)),
+    CONSTRAINT reconciliation_snapshots_position_check CHECK (("position" > 0))
 );
 
 CREATE TABLE public.refresh_tokens (
@@ -721,6 +818,37 @@ CREATE VIEW read.batches AS
     batches."position",
     batches.sequence
    FROM licenses_1.batches;
+
+CREATE VIEW read.case_notes AS
+ SELECT case_notes.case_id,
+    case_notes.sequence,
+    case_notes.by_id,
+    case_notes.note,
+    case_notes.at
+   FROM cases_1.case_notes;
+
+CREATE VIEW read.cases AS
+ SELECT cases.case_id,
+    cases.tenant_id,
+    cases.kind,
+    cases.source,
+    cases.class,
+    cases.key,
+    cases.status,
+    cases.run_id,
+    cases.ours,
+    cases.theirs,
+    cases.amount,
+    cases.opened_at,
+    cases.seen_at,
+    cases.closed_at,
+    cases.resolved_by,
+    cases.resolution,
+    cases.explanation,
+    cases.reference,
+    cases.sequence,
+    cases."position"
+   FROM cases_1.cases;
 
 CREATE VIEW read.entries AS
  SELECT entries.agent_id,
@@ -946,6 +1074,42 @@ CREATE VIEW read.quota_daily AS
     quota_daily.last_position
    FROM ledger_1.quota_daily;
 
+CREATE TABLE reconciliations_1.reconciliations (
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    kind text NOT NULL,
+    request jsonb NOT NULL,
+    status text NOT NULL,
+    requested_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    outcome jsonb,
+    differences bigint,
+    proved bigint,
+    reason text,
+    detail text,
+    sequence bigint NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT reconciliations_kind_check CHECK ((kind = ANY (ARRAY['internal'::text, 'external'::text]))),
+    CONSTRAINT reconciliations_status_check CHECK ((status = ANY (ARRAY['requested'::text, 'completed'::text, 'incomplete'::text])))
+);
+
+CREATE VIEW read.reconciliations AS
+ SELECT reconciliations.run_id,
+    reconciliations.tenant_id,
+    reconciliations.kind,
+    reconciliations.request,
+    reconciliations.status,
+    reconciliations.requested_at,
+    reconciliations.ended_at,
+    reconciliations.outcome,
+    reconciliations.differences,
+    reconciliations.proved,
+    reconciliations.reason,
+    reconciliations.detail,
+    reconciliations.sequence,
+    reconciliations."position"
+   FROM reconciliations_1.reconciliations;
+
 CREATE VIEW read.tenants AS
  SELECT tenants.tenant_id,
     tenants.name,
@@ -1036,6 +1200,12 @@ ALTER TABLE ONLY accounts_1.tenants
 ALTER TABLE ONLY audit_1.audit_trail
     ADD CONSTRAINT audit_trail_pkey PRIMARY KEY (tenant_id, "position");
 
+ALTER TABLE ONLY cases_1.case_notes
+    ADD CONSTRAINT case_notes_pkey PRIMARY KEY (case_id, sequence);
+
+ALTER TABLE ONLY cases_1.cases
+    ADD CONSTRAINT cases_pkey PRIMARY KEY (case_id);
+
 ALTER TABLE ONLY holds_1.holds
     ADD CONSTRAINT holds_pkey PRIMARY KEY (hold_id, agent_id);
 
@@ -1120,6 +1290,21 @@ ALTER TABLE ONLY public._sqlx_migrations
 ALTER TABLE ONLY public.account_secrets
     ADD CONSTRAINT account_secrets_pkey PRIMARY KEY (account_id);
 
+ALTER TABLE ONLY public.bill_findings
+    ADD CONSTRAINT bill_findings_pkey PRIMARY KEY (run_id, number);
+
+ALTER TABLE ONLY public.bill_parts
+    ADD CONSTRAINT bill_parts_pkey PRIMARY KEY (bill_id, number);
+
+ALTER TABLE ONLY public.bill_reports
+    ADD CONSTRAINT bill_reports_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.bills
+    ADD CONSTRAINT bills_content UNIQUE (tenant_id, sha256);
+
+ALTER TABLE ONLY public.bills
+    ADD CONSTRAINT bills_pkey PRIMARY KEY (bill_id);
+
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (tenant_id, kind, value);
 
@@ -1141,6 +1326,12 @@ ALTER TABLE ONLY public.projections
 ALTER TABLE ONLY public.receipts
     ADD CONSTRAINT receipts_pkey PRIMARY KEY (tenant_id, key_hash);
 
+ALTER TABLE ONLY public.reconciliation_differences
+    ADD CONSTRAINT reconciliation_differences_pkey PRIMARY KEY (run_id, line);
+
+ALTER TABLE ONLY public.reconciliation_snapshots
+    ADD CONSTRAINT reconciliation_snapshots_pkey PRIMARY KEY (run_id, part);
+
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (token_hash);
 
@@ -1156,6 +1347,9 @@ ALTER TABLE ONLY public.seal_tiles
 ALTER TABLE ONLY public.snapshots
     ADD CONSTRAINT snapshots_pkey PRIMARY KEY (aggregate_type, aggregate_id);
 
+ALTER TABLE ONLY reconciliations_1.reconciliations
+    ADD CONSTRAINT reconciliations_pkey PRIMARY KEY (run_id);
+
 ALTER TABLE ONLY withdrawals_1.withdrawals
     ADD CONSTRAINT withdrawals_pkey PRIMARY KEY (withdrawal_id);
 
@@ -1170,6 +1364,10 @@ CREATE INDEX audit_trail_tenant_id_actor_position_idx ON audit_1.audit_trail USI
 CREATE INDEX audit_trail_tenant_id_aggregate_type_position_idx ON audit_1.audit_trail USING btree (tenant_id, aggregate_type, "position");
 
 CREATE INDEX audit_trail_tenant_id_correlation_id_idx ON audit_1.audit_trail USING btree (tenant_id, correlation_id) WHERE (correlation_id IS NOT NULL);
+
+CREATE INDEX cases_tenant_id_kind_source_idx ON cases_1.cases USING btree (tenant_id, kind, source) WHERE (status = 'open'::text);
+
+CREATE INDEX cases_tenant_id_status_position_idx ON cases_1.cases USING btree (tenant_id, status, "position");
 
 CREATE INDEX holds_agent_id_position_idx ON holds_1.holds USING btree (agent_id, "position");
 
@@ -1247,13 +1445,23 @@ CREATE INDEX plans_project ON projects_1.plans USING btree (project_id, "positio
 
 CREATE INDEX projects_tenant ON projects_1.projects USING btree (tenant_id, project_id);
 
+CREATE INDEX bill_findings_class ON public.bill_findings USING btree (run_id, class, number);
+
 CREATE INDEX data_keys_erasing ON public.data_keys USING btree (erasing_since) WHERE (erasing_since IS NOT NULL);
 
+CREATE INDEX events_orders ON public.events USING btree (tenant_id, "position") WHERE (aggregate_type = 'Order'::text);
+
 CREATE UNIQUE INDEX projections_serving ON public.projections USING btree (name) WHERE (state = 'serving'::text);
+
+CREATE INDEX reconciliation_differences_tenant ON public.reconciliation_differences USING btree (run_id, tenant_id, line);
 
 CREATE INDEX refresh_tokens_account ON public.refresh_tokens USING btree (account_id);
 
 CREATE INDEX refresh_tokens_family ON public.refresh_tokens USING btree (family_id);
+
+CREATE INDEX reconciliations_position_idx ON reconciliations_1.reconciliations USING btree ("position") WHERE (status = 'requested'::text);
+
+CREATE INDEX reconciliations_tenant_id_position_idx ON reconciliations_1.reconciliations USING btree (tenant_id, "position");
 
 CREATE INDEX withdrawals_agent_id_position_idx ON withdrawals_1.withdrawals USING btree (agent_id, "position");
 
@@ -1266,6 +1474,8 @@ CREATE TRIGGER data_keys_stay_erased BEFORE DELETE OR UPDATE ON public.data_keys
 GRANT USAGE ON SCHEMA accounts_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA audit_1 TO quotary_service;
+
+GRANT USAGE ON SCHEMA cases_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA holds_1 TO quotary_service;
 
@@ -1290,6 +1500,8 @@ GRANT USAGE ON SCHEMA public TO quotary_projector;
 
 GRANT USAGE ON SCHEMA read TO quotary_service;
 
+GRANT USAGE ON SCHEMA reconciliations_1 TO quotary_service;
+
 GRANT USAGE ON SCHEMA withdrawals_1 TO quotary_service;
 
 GRANT ALL ON FUNCTION public.append_events(check_types text[], check_ids text[], check_expected bigint[], event_ids uuid[], event_tenants uuid[], event_stream_types text[], event_stream_ids text[], event_sequences bigint[], event_types text[], event_versions text[], event_payloads text[], event_metadata text[], receipt_tenants uuid[], receipt_keys bytea[], receipt_requests bytea[], receipt_events integer[], receipt_responses bytea[], claim_tenants uuid[], claim_kinds text[], claim_values text[], claim_owners uuid[], OUT base_position bigint, OUT base_recorded_at timestamp with time zone, OUT stream_conflicts integer[], OUT taken_receipts integer[], OUT taken_claims integer[]) TO quotary_service;
@@ -1299,6 +1511,10 @@ GRANT SELECT ON TABLE accounts_1.accounts TO quotary_service;
 GRANT SELECT ON TABLE accounts_1.tenants TO quotary_service;
 
 GRANT SELECT ON TABLE audit_1.audit_trail TO quotary_service;
+
+GRANT SELECT ON TABLE cases_1.case_notes TO quotary_service;
+
+GRANT SELECT ON TABLE cases_1.cases TO quotary_service;
 
 GRANT SELECT ON TABLE holds_1.holds TO quotary_service;
 
@@ -1356,6 +1572,14 @@ GRANT SELECT ON TABLE public._sqlx_migrations TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.account_secrets TO quotary_service;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.bill_findings TO quotary_service;
+
+GRANT SELECT,INSERT ON TABLE public.bill_parts TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.bill_reports TO quotary_service;
+
+GRANT SELECT,INSERT ON TABLE public.bills TO quotary_service;
+
 GRANT SELECT,INSERT ON TABLE public.claims TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.data_keys TO quotary_service;
@@ -1369,6 +1593,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.projections TO quotary_project
 GRANT SELECT ON TABLE public.projections TO quotary_service;
 
 GRANT SELECT,INSERT ON TABLE public.receipts TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.reconciliation_differences TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.reconciliation_snapshots TO quotary_service;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_tokens TO quotary_service;
 
@@ -1391,6 +1619,10 @@ GRANT SELECT ON TABLE read.audit_trail TO quotary_service;
 GRANT SELECT ON TABLE read.balances TO quotary_service;
 
 GRANT SELECT ON TABLE read.batches TO quotary_service;
+
+GRANT SELECT ON TABLE read.case_notes TO quotary_service;
+
+GRANT SELECT ON TABLE read.cases TO quotary_service;
 
 GRANT SELECT ON TABLE read.entries TO quotary_service;
 
@@ -1421,6 +1653,10 @@ GRANT SELECT ON TABLE read.postings TO quotary_service;
 GRANT SELECT ON TABLE read.projects TO quotary_service;
 
 GRANT SELECT ON TABLE read.quota_daily TO quotary_service;
+
+GRANT SELECT ON TABLE reconciliations_1.reconciliations TO quotary_service;
+
+GRANT SELECT ON TABLE read.reconciliations TO quotary_service;
 
 GRANT SELECT ON TABLE read.tenants TO quotary_service;
 

@@ -80,6 +80,9 @@ impl World {
             runners: None,
         };
         world.start_runners();
+        // As the service does at its start: queries find every view from the beginning.
+        world.follow("reconciliations").await;
+        world.follow("cases").await;
         world
     }
 
