@@ -44,6 +44,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigError};
 use crate::database::{self, DatabaseError};
 
+/// How long what has begun may take to end when a start fails.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
 /// Which halves a process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halves {
@@ -183,7 +186,18 @@ impl Service {
             common.start_seal(config, &mut parts).await?;
             common.start_workers(config, &mut parts)
         };
-        let address = common.start_api(config, halves, &mut parts, runners).await?;
+        let address = match common.start_api(config, halves, &mut parts, runners).await {
+            Ok(address) => address,
+            Err(error) => {
+                // What has begun ends in order: a runner whose reader is torn away says that its read model gave up.
+                cancel.cancel();
+                let ended = async { while parts.join_next().await.is_some() {} };
+                if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {
+                    tracing::warn!("what had begun did not end in time");
+                }
+                return Err(error);
+            }
+        };
         Ok(Self { address, commands, pool, cancel, parts, committer })
     }
 

@@ -137,6 +137,20 @@ pub(super) fn log_tail(path: &Path, start: u64) -> String {
     }
 }
 
+/// Whether a log says one of these things after `start`. All of it is read: what the backends of a killed postmaster write
+/// meanwhile can push anything out of its end.
+pub(super) fn log_says(path: &Path, start: u64, what: &[&str]) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(start))?;
+        file.read_to_end(&mut text)
+    });
+    read.is_ok() && {
+        let text = String::from_utf8_lossy(&text);
+        what.iter().any(|words| text.contains(words))
+    }
+}
+
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -33,6 +33,9 @@ const FAST_SHUTDOWN: Duration = Duration::from_secs(60);
 /// How often a start is tried again when its port was taken or a killed predecessor's backends are still going.
 const ATTEMPTS: u32 = 100;
 
+/// What PostgreSQL says when its port was taken, or when backends of a killed predecessor are still going.
+const PASSING: [&str; 2] = ["shared memory block", "could not bind"];
+
 const ORPHAN_STEPS: &[(Signal, Duration)] = &[
     (Signal::SIGINT, Duration::from_secs(30)),
     (Signal::SIGQUIT, Duration::from_secs(10)),
@@ -256,9 +259,8 @@ impl Cluster {
                     return Ok((child, port));
                 }
                 // The backends of a killed postmaster need a moment to notice; until then its shared memory is in use.
-                Err(EmbeddedError::EndedEarly { log, .. })
-                    if attempt < ATTEMPTS
-                        && (log.contains("shared memory block") || log.contains("could not bind")) =>
+                Err(EmbeddedError::EndedEarly { .. })
+                    if attempt < ATTEMPTS && files::log_says(&self.log, log_start, &PASSING) =>
                 {
                     tracing::debug!(attempt, port, "PostgreSQL could not start yet");
                     attempt += 1;

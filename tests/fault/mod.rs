@@ -23,6 +23,7 @@ mod requests;
 mod sabotage;
 mod stage;
 mod tally;
+mod watchdog;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -156,13 +157,18 @@ async fn one_installation(
             tokio::join!(processes::lane(stage, node, process, dice.fork(3)), cuts, clock).0
         }
     });
-    let (mut processes, ..) = tokio::join!(
-        join_all(lanes),
-        database::lane(&stage, postgres, dice.fork(3_000)),
-        bus::lane(&stage, nats, store, dice.fork(4_000)),
-        requests::enough(&stage),
-    );
-    stage.end();
+    let faults = async {
+        let lanes = tokio::join!(
+            join_all(lanes),
+            database::lane(&stage, postgres, dice.fork(3_000)),
+            bus::lane(&stage, nats, store, dice.fork(4_000)),
+            requests::enough(&stage),
+        );
+        stage.end();
+        lanes.0
+    };
+    let (mut processes, longest) = tokio::join!(faults, watchdog::watch(&stage));
+    findings.longest_standstill = findings.longest_standstill.max(longest);
     let mut done = Done::default();
     while let Some(client) = load.join_next().await {
         match client {

@@ -31,6 +31,7 @@ pub fn json(seed: u64, tally: &Tally, findings: &Findings) -> Value {
             "rows_of_read_models": findings.rows,
             "messages_of_streams": findings.messages,
         },
+        "longest_standstill_ms": u64::try_from(findings.longest_standstill.as_millis()).unwrap(),
         "violations": findings.violations,
     })
 }
@@ -69,6 +70,7 @@ pub fn print(tally: &Tally, findings: &Findings) {
     say("events: dense, streams whole, times rise, the ledger balances at each", ledger);
     say("rows of read models equal to a replay", findings.rows.to_string());
     say("messages at their event's position in the stream", findings.messages.to_string());
+    say("longest time in which nothing was acknowledged", format!("{:?}", findings.longest_standstill));
     say("violations", findings.violations.len().to_string());
     for violation in &findings.violations {
         println!("  {violation}");

@@ -23,8 +23,8 @@ pub const AGENTS: usize = 8;
 pub const ADMINS: usize = 2;
 /// Where those begin that stand below the first.
 pub const BELOW: usize = 6;
-/// Whether tenants can have rules that suspend movements, and withdrawals can be cancelled: not yet.
-pub const REVIEWS: bool = false;
+/// Whether tenants can have rules that suspend movements, and withdrawals can be cancelled.
+pub const REVIEWS: bool = true;
 /// A rule suspends a transfer or withdrawal of more than this.
 pub const SUSPENDED_ABOVE: i64 = if REVIEWS { 450 } else { i64::MAX / 2 };
 /// How long a review may take. Clocks leap by more, so some end by themselves.
