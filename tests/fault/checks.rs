@@ -84,6 +84,7 @@ impl Findings {
         let positions: Vec<(i64, uuid::Uuid)> = log.iter().map(|event| (event.position, event.event_id)).collect();
         derived::check_stream(installation, &positions).await;
         self.passes(stage, &["log", "verify"]).await;
+        self.passes(stage, &["reconcile", "internal", "--full"]).await;
         if last {
             self.passes(stage, &["audit", "crosscheck"]).await;
             self.nobody_changes_the_log(stage).await;

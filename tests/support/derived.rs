@@ -43,7 +43,11 @@ pub async fn check_stream(installation: &Installation, log: &[(i64, Uuid)]) {
     let state = &stream.cached_info().state;
     assert_eq!((state.first_sequence, state.last_sequence), (1, log.len() as u64), "the stream's ends");
     let config = pull::OrderedConfig { deliver_policy: DeliverPolicy::All, ..pull::OrderedConfig::default() };
-    let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    // A server that has just come back can refuse for a moment.
+    let consumer =
+        eventually("the stream gives a consumer", PATIENCE, async || stream.create_consumer(config.clone()).await.ok())
+            .await;
+    let mut messages = consumer.messages().await.unwrap();
     for (position, event_id) in log {
         let message = tokio::time::timeout(PATIENCE, messages.next()).await.expect("the stream is cut short");
         let message = message.unwrap().unwrap();
