@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
 
-#[allow(dead_code, reason = "each test uses its own part")]
 mod stand;
 
 use axum::body::Body;

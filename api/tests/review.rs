@@ -19,8 +19,8 @@ async fn give(stand: &Stand, amount: i64) {
 }
 
 fn kinds(notices: &Answer) -> Vec<String> {
-    let items = notices.body["items"].as_array().unwrap();
-    items.iter().map(|item| item["kind"].as_str().unwrap().to_owned()).collect()
+    let items = notices.body["items"].as_array().expect("a list");
+    items.iter().map(|item| item["kind"].as_str().expect("a kind").to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ async fn fill(owner: &PgPool, admin: Actor, agent: AccountId) -> Result<String, 
                 .fetch_one(&mut *transaction)
                 .await?;
         sqlx::query(
-            r#"insert into events
+            "insert into events
                select $1 + n, gen_random_uuid(), $2, 'AgentQuota', $3, $4 + n,
                       case when n % 2 = 1 then 'QuotaToppedUp' else 'QuotaSpent' end, '1',
                       case when n % 2 = 1
@@ -117,7 +117,7 @@ async fn fill(owner: &PgPool, admin: Actor, agent: AccountId) -> Result<String, 
                       end,
                       json_build_object('actor', $5::text, 'command', 'bench', 'correlation_id', gen_random_uuid()),
                       $7::timestamptz + n * interval '1 microsecond'
-               from generate_series(1, $8) n"#,
+               from generate_series(1, $8) n",
         )
         .bind(head)
         .bind(admin.tenant_id.0)
@@ -204,7 +204,7 @@ async fn taken(token: &str, url: &str) -> Result<Taken, Failure> {
         let (mut bytes, mut line_ends) = (0, 0);
         while let Some(part) = answer.chunk().await? {
             bytes += part.len() as u64;
-            line_ends += part.iter().filter(|byte| **byte == b'\n').count() as u64;
+            line_ends += (part.split(|byte| *byte == b'\n').count() - 1) as u64;
         }
         Ok::<_, Failure>((bytes, line_ends))
     };

@@ -14,7 +14,7 @@ use quotary_projections::{holds, movements};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::leader::{Leader, LeaderOptions};
+use crate::leader::{Leader, LeaderOptions, again};
 
 /// How often the list is read.
 const POLL: Duration = Duration::from_millis(500);
@@ -25,20 +25,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// Ends holds until `cancel`. Trouble is told by tracing and tried again.
 pub async fn run(commands: Commands, pool: PgPool, options: LeaderOptions, cancel: CancellationToken) {
-    let mut pause = PAUSES.0;
-    while !cancel.is_cancelled() {
-        match term(&commands, &pool, options, &cancel).await {
-            Ok(()) => pause = PAUSES.0,
-            Err(error) => {
-                tracing::warn!(%error, "the ending of holds was interrupted; trying again");
-                tokio::select! {
-                    () = cancel.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(PAUSES.1);
-            }
-        }
-    }
+    again("the ending of holds", PAUSES, &cancel, || term(&commands, &pool, options, &cancel)).await;
 }
 
 /// One term as the leader.

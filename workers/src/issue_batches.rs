@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::leader::{Leader, LeaderOptions};
+use crate::leader::{Leader, LeaderOptions, again};
 
 /// How often the list is read when nothing announces a change.
 const POLL: Duration = Duration::from_millis(500);
@@ -38,20 +38,7 @@ pub async fn run(
     leader: LeaderOptions,
     cancel: CancellationToken,
 ) {
-    let mut pause = PAUSES.0;
-    while !cancel.is_cancelled() {
-        match term(&commands, &pool, &checkpoints, leader, &cancel).await {
-            Ok(()) => pause = PAUSES.0,
-            Err(error) => {
-                tracing::warn!(%error, "the issuing of batches was interrupted; trying again");
-                tokio::select! {
-                    () = cancel.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(PAUSES.1);
-            }
-        }
-    }
+    again("the issuing of batches", PAUSES, &cancel, || term(&commands, &pool, &checkpoints, leader, &cancel)).await;
 }
 
 /// One term as the leader.

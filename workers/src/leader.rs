@@ -5,6 +5,7 @@
 //! over the lock's connection, which may be half open. Jobs are safe under two leaders all the same; the lock only spares
 //! the work.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -110,6 +111,30 @@ impl Leader {
     /// If the connection is broken; the lock is gone then too, or will be.
     pub async fn resign(self) -> Result<(), sqlx::Error> {
         within(self.answer_within, self.connection.close()).await
+    }
+}
+
+/// Serves `term` after `term` until `cancel`. One that fails is told by tracing as `what`, and the next comes after a
+/// pause; pauses double from the first to the last of `pauses` until a term ends well.
+pub async fn again<E: Display, Term: Future<Output = Result<(), E>>>(
+    what: &str,
+    pauses: (Duration, Duration),
+    cancel: &CancellationToken,
+    mut term: impl FnMut() -> Term,
+) {
+    let mut pause = pauses.0;
+    while !cancel.is_cancelled() {
+        match term().await {
+            Ok(()) => pause = pauses.0,
+            Err(error) => {
+                tracing::warn!(%error, "{what} was interrupted; trying again");
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(pauses.1);
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use quotary_projections::reconciliations;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::leader::{Leader, LeaderOptions};
+use crate::leader::{Leader, LeaderOptions, again};
 use run::RunError;
 
 /// How often the list is read.
@@ -31,20 +31,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// Does what was asked for until `cancel`. Trouble is told by tracing and tried again.
 pub async fn run(commands: Commands, pool: PgPool, leader: LeaderOptions, cancel: CancellationToken) {
-    let mut pause = PAUSES.0;
-    while !cancel.is_cancelled() {
-        match term(&commands, &pool, leader, &cancel).await {
-            Ok(()) => pause = PAUSES.0,
-            Err(error) => {
-                tracing::warn!(%error, "the reconciliation of bills was interrupted; trying again");
-                tokio::select! {
-                    () = cancel.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(PAUSES.1);
-            }
-        }
-    }
+    again("the reconciliation of bills", PAUSES, &cancel, || term(&commands, &pool, leader, &cancel)).await;
 }
 
 /// One term as the leader.

@@ -73,7 +73,8 @@ impl From<JournalPosting> for Posting {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Journal {
     /// Its id.
-    journal_id: Uuid,
+    #[serde(rename = "journal_id")]
+    id: Uuid,
     /// What kind of movement it is, e.g. `transfer`.
     kind: String,
     /// Where its first event stands in the log.
@@ -105,7 +106,7 @@ pub struct Journal {
 impl From<journal_search::Journal> for Journal {
     fn from(journal: journal_search::Journal) -> Self {
         Self {
-            journal_id: journal.journal_id.0,
+            id: journal.journal_id.0,
             kind: journal.kind,
             position: journal.position,
             reverses: journal.reverses.map(|id| id.0),

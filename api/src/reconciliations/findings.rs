@@ -6,8 +6,7 @@ use quotary_projections::page::PageRequest;
 use quotary_projections::reconciliations::NAME;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgPool;
-use sqlx::types::Json as Stored;
+use sqlx::{FromRow, PgPool};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -31,7 +30,7 @@ pub struct ListFindings {
 }
 
 /// Lines and orders that belong together, or one that stands alone.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, FromRow, Serialize, ToSchema)]
 pub struct FindingBody {
     /// Its place in the report, from 1.
     pub number: i64,
@@ -44,6 +43,7 @@ pub struct FindingBody {
     pub case_id: Option<Uuid>,
     /// As it stands in the report: basis, reason, difference, lines and orders.
     #[schema(value_type = Object)]
+    #[sqlx(json)]
     pub finding: Value,
 }
 
@@ -77,7 +77,7 @@ async fn rows(
     page: &PageRequest,
 ) -> Result<Vec<FindingBody>, Problem> {
     let after: i64 = page.after().map_err(|error| Problem::parameter("cursor", error.to_string()))?.unwrap_or(0);
-    let rows: Vec<(i64, String, String, Option<Uuid>, Stored<Value>)> = sqlx::query_as(
+    let rows = sqlx::query_as(
         "select number, class, key, case_id, finding from bill_findings \
          where run_id = $1 and tenant_id = $2 and number > $3 and ($4::text is null or class = $4) \
          order by number limit $5",
@@ -89,8 +89,7 @@ async fn rows(
     .bind(page.fetch())
     .fetch_all(pool)
     .await?;
-    let body = |(number, class, key, case_id, Stored(finding))| FindingBody { number, class, key, case_id, finding };
-    Ok(rows.into_iter().map(body).collect())
+    Ok(rows)
 }
 
 /// Refuses unless the tenant has the run: by the log, which has it as soon as it was asked for.

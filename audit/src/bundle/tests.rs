@@ -27,9 +27,9 @@ fn payload(position: u64) -> String {
 fn write(folder: &Path, size: u64, change: impl Fn(u64, &mut Entry<'_>)) -> Checkpoint {
     let mut writer = Writer::create(folder, ORIGIN).unwrap();
     let term = KeyTerm { key: key(1).verifier(), from: 0, until: None };
-    let list = KeyList { origin: ORIGIN.to_owned(), serial: 1, terms: vec![term] };
-    writer.keys(&[Note::sign(list.to_string(), [&key(1)]).unwrap().to_string()]).unwrap();
-    let (mut grown, mut last) = (Appender::default(), None);
+    let keys = KeyList { origin: ORIGIN.to_owned(), serial: 1, terms: vec![term] };
+    writer.keys(&[Note::sign(keys.to_string(), [&key(1)]).unwrap().to_string()]).unwrap();
+    let (mut tree, mut last) = (Appender::default(), None);
     let mut leaves: Vec<Hash> = vec![];
     for position in 1..=size {
         let (payload, stream) = (payload(position), (position % 7).to_string());
@@ -49,11 +49,11 @@ fn write(folder: &Path, size: u64, change: impl Fn(u64, &mut Entry<'_>)) -> Chec
         let mut bytes = vec![];
         crate::entry::encode(&entry, &mut bytes).unwrap();
         leaves.push(leaf_hash(&bytes));
-        grown.extend([leaf_hash(&bytes)]);
+        tree.extend([leaf_hash(&bytes)]);
         change(position, &mut entry);
         writer.entry(&entry).unwrap();
         if [1, 100, 256, 300, size].contains(&position) {
-            let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: position, root: grown.root() };
+            let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: position, root: tree.root() };
             let note = Note::sign(checkpoint.to_string(), [&key(1)]).unwrap();
             writer.checkpoint(position, &note.to_string()).unwrap();
             last = Some(checkpoint);

@@ -5,7 +5,7 @@ use quotary_domain::case::{CaseCommand, Resolution};
 
 use super::see::CaseAfter;
 use crate::context::Context;
-use crate::use_case::{Commands, Outcome};
+use crate::use_case::{Acting, Commands, Outcome};
 
 impl Commands {
     /// Resolves a case; by a super admin.
@@ -26,12 +26,6 @@ impl Commands {
             explanation: explanation.clone(),
             reference: reference.clone(),
         };
-        self.answer_case(
-            context,
-            id,
-            |acting| command(acting.actor.account_id),
-            |acting, unit| acting.check_super_admin(unit),
-        )
-        .await
+        self.answer_case(context, id, |acting| command(acting.actor.account_id), Acting::check_super_admin).await
     }
 }

@@ -136,9 +136,12 @@ struct OpenCase {
     days: (Option<String>, Option<String>),
 }
 
+/// How a case was opened: its id, the event, and the days of the run that opened it.
+type Opened = (Uuid, Json<CaseEvent>, Option<String>, Option<String>);
+
 /// The open cases of this provider: from the log, which has all that ever were.
 async fn open(commands: &Commands, tenant_id: TenantId, asked: &BillRun) -> Result<Vec<OpenCase>, RunError> {
-    let rows: Vec<(Uuid, Json<CaseEvent>, Option<String>, Option<String>)> = sqlx::query_as(
+    let rows: Vec<Opened> = sqlx::query_as(
         "select o.aggregate_id::uuid, o.payload, \
                 r.payload -> 'ReconciliationRequested' -> 'subject' -> 'external' ->> 'from', \
                 r.payload -> 'ReconciliationRequested' -> 'subject' -> 'external' ->> 'to' \
@@ -155,7 +158,7 @@ async fn open(commands: &Commands, tenant_id: TenantId, asked: &BillRun) -> Resu
     .bind(&asked.provider)
     .fetch_all(commands.log().pool())
     .await?;
-    let case = |(id, Json(event), from, to)| match event {
+    let case = |(id, Json(opened), from, to): Opened| match opened {
         CaseEvent::CaseOpened { subject, .. } if subject.kind == RunKind::External => {
             Some(OpenCase { id: CaseId(id), key: subject.key, days: (from, to) })
         }
