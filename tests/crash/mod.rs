@@ -49,7 +49,7 @@ pub async fn run(options: Options) {
     world.stop();
     let mut done = load.finish().await;
     done.records.append(&mut cluster.records);
-    derived::all_batches_issued(&installation).await;
+    derived::all_batches_done(&installation).await;
     let head = derived::caught_up(&installation).await;
     println!("{:>6.1} s  the log ends at {head}, everything has caught up", start.elapsed().as_secs_f64());
     check(&installation, &world, &done, &rounds).await;

@@ -9,6 +9,7 @@ use super::judge::{self, Judgement, Resolved};
 use super::log;
 use super::model::Account;
 use super::record::Done;
+use super::seal::Seal;
 use super::stage::Stage;
 use super::world::World;
 use crate::support::derived;
@@ -49,10 +50,16 @@ pub struct Findings {
     pub events: usize,
     /// Journals.
     pub journals: usize,
+    /// Events of agents' accounts, by type.
+    pub movements: BTreeMap<String, usize>,
     /// Holds.
     pub holds: usize,
     /// Chunks of licences issued.
     pub chunks: usize,
+    /// Licences of refunded batches that were disabled.
+    pub disabled: i64,
+    /// Events under a checkpoint that an auditor verified from a bundle.
+    pub sealed: u64,
     /// Suspended movements that ended by themselves.
     pub expired: usize,
     /// Rows of read models.
@@ -67,7 +74,7 @@ pub struct Findings {
 
 impl Findings {
     /// Checks one installation; its processes still run, and nobody writes any more.
-    pub async fn check(&mut self, stage: &Stage, world: &World, mut done: Done, last: bool) {
+    pub async fn check(&mut self, stage: &Stage, world: &World, seal: &Seal, mut done: Done, last: bool) {
         let start = Instant::now();
         let installation = &stage.installation;
         self.violations.append(&mut stage.violations());
@@ -85,6 +92,10 @@ impl Findings {
         derived::check_stream(installation, &positions).await;
         self.passes(stage, &["log", "verify"]).await;
         self.passes(stage, &["reconcile", "internal", "--full"]).await;
+        match seal.verify(stage, head).await {
+            Ok(sealed) => self.sealed += sealed,
+            Err(said) => self.violations.push(format!("the auditor says: {said}")),
+        }
         if last {
             self.passes(stage, &["audit", "crosscheck"]).await;
             self.nobody_changes_the_log(stage).await;
@@ -93,6 +104,9 @@ impl Findings {
         self.messages += log.len();
         self.events += log.len();
         self.journals += fold.journals;
+        for (event_type, count) in std::mem::take(&mut fold.movements) {
+            *self.movements.entry(event_type).or_default() += count;
+        }
         self.holds += fold.holds;
         self.add(judged);
         for line in installation.diagnostics() {
@@ -120,6 +134,7 @@ impl Findings {
         self.ambiguous += judged.ambiguous;
         self.readings += judged.readings;
         self.chunks += judged.chunks;
+        self.disabled += judged.disabled;
         self.expired += judged.expired;
         for (code, count) in judged.refused {
             *self.refused.entry(code).or_default() += count;
@@ -152,6 +167,10 @@ impl Findings {
         }
         if judged.model.licenses_open() != 0 {
             self.violations.push(format!("{} licences are not issued", judged.model.licenses_open()));
+        }
+        if judged.model.licenses_not_disabled() != 0 {
+            let count = judged.model.licenses_not_disabled();
+            self.violations.push(format!("{count} licences are refunded and not disabled"));
         }
     }
 

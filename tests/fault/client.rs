@@ -71,6 +71,8 @@ pub struct Client {
     pub done: Done,
     /// A request that it will send once more.
     pub late: Option<Late>,
+    /// Batches that it asked for, and whose.
+    pub batches: Vec<(usize, String)>,
 }
 
 /// Counts a write for as long as it is under way.
@@ -182,6 +184,10 @@ impl Client {
             .header("idempotency-key", key)
             .header("x-correlation-id", correlation.to_string())
             .json(&command.body);
+        let request = match command.intent.read_up_to() {
+            Some(position) => request.header("quotary-min-position", position.to_string()),
+            None => request,
+        };
         let _under_way = UnderWay::begin([&node.in_flight, &self.stage.in_flight]);
         let sent = moments.next();
         let outcome = match request.send().await {
@@ -206,7 +212,11 @@ impl Client {
         match answer.status {
             200..=299 => Outcome::Acknowledged(Acknowledgement {
                 position: answer.header("quotary-position").parse().unwrap_or_default(),
-                id: answer.body["id"].as_str().unwrap_or_default().to_owned(),
+                id: ["id", "journal_id"]
+                    .iter()
+                    .find_map(|name| answer.body[name].as_str())
+                    .unwrap_or_default()
+                    .to_owned(),
                 body: answer.text.clone(),
                 replayed: answer.header("idempotency-replayed") == "true",
             }),
@@ -215,6 +225,7 @@ impl Client {
                 "unavailable" => "503 unavailable",
                 "timed-out" => "503 timed-out",
                 "contention" => "503 contention",
+                "read-model-behind" => "503 read-model-behind",
                 _ => "503",
             }),
             400..=499 => Outcome::Refused(answer.code().to_owned()),

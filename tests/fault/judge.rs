@@ -53,6 +53,8 @@ pub struct Judgement {
     pub chunks: usize,
     /// Suspended movements that ended by themselves, as predicted.
     pub expired: usize,
+    /// Licences of refunded batches that were disabled, as predicted.
+    pub disabled: i64,
     /// Whether the model and the log have gone apart.
     is_apart: bool,
     /// Where the model ends.
@@ -350,7 +352,7 @@ impl Judgement {
     /// Steps that nobody asked for: a worker's, or nobody's.
     fn by_itself(&mut self, model: &mut Model, first: &Logged, others: &HashMap<(&str, &str), Vec<&Logged>>) {
         let (command, _) = first.cause();
-        if !["license_batch.issue_chunk", "quota.expire"].contains(&command) {
+        if !["license_batch.issue_chunk", "license_batch.disable_chunk", "quota.expire"].contains(&command) {
             return self.wrong.push(format!("in the log, and of nobody: {first:?}"));
         }
         let Some(events) = others.get(&first.cause()) else { return };
@@ -360,6 +362,10 @@ impl Judgement {
                 "ChunkIssued" => {
                     self.chunks += 1;
                     model.issue(&event.aggregate_id, event.number("count"))
+                }
+                "RefundedLicensesDisabled" => {
+                    self.disabled += event.number("count");
+                    model.disable(&event.aggregate_id, event.number("count"))
                 }
                 "TransferExpired" | "WithdrawalExpired" => {
                     self.expired += 1;

@@ -22,7 +22,7 @@ pub fn start(stage: &Arc<Stage>, world: &Arc<World>, dice: &Dice) -> JoinSet<Don
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
         let (stage, world, dice) = (stage.clone(), world.clone(), dice.fork(number));
-        let mut client = Client { stage, world, dice, done: Done::default(), late: None };
+        let mut client = Client { stage, world, dice, done: Done::default(), late: None, batches: Vec::new() };
         clients.spawn(async move {
             while !client.stage.is_over() {
                 client.step().await;
@@ -43,24 +43,39 @@ impl Client {
         }
         let (agent, other) = (self.an_agent(), self.an_agent());
         let amount = self.amount();
-        let told = match self.dice.next() % 10 {
-            0..4 => {
+        let told = match self.dice.next() % 14 {
+            0..5 => {
                 let told = self.alone(self.transfer(agent, other, amount)).await;
-                if let Some(told) = told.as_ref().filter(|_| amount > SUSPENDED_ABOVE) {
-                    self.review(&told.id, amount).await;
+                match &told {
+                    Some(told) if amount > SUSPENDED_ABOVE => self.review(&told.id, amount).await,
+                    Some(told) => self.perhaps_reverse(told, amount).await,
+                    None => {}
                 }
                 told
             }
-            4 => self.alone(self.top_up(other, amount)).await,
             5 => {
-                // An agent admin pays for those below it; to all others this is refused.
-                let to = if self.dice.chance(70) { *self.dice.pick(&[6, 7]) } else { other };
-                self.alone(self.paid_top_up(to, amount)).await
+                let told = self.alone(self.top_up(other, amount)).await;
+                if let Some(told) = &told {
+                    self.perhaps_reverse(told, amount).await;
+                }
+                told
             }
             6 => {
-                let count = i64::try_from(self.dice.within(1, 6)).unwrap();
-                self.alone(self.batch(agent, count)).await
+                // An agent admin pays for those below it; to all others this is refused.
+                let to = if self.dice.chance(70) { *self.dice.pick(&[6, 7]) } else { other };
+                let told = self.alone(self.paid_top_up(to, amount)).await;
+                if let Some(told) = told.as_ref().filter(|_| amount <= SUSPENDED_ABOVE) {
+                    self.perhaps_reverse(told, amount).await;
+                }
+                told
             }
+            7 | 8 => {
+                let count = i64::try_from(self.dice.within(1, 6)).unwrap();
+                let told = self.alone(self.batch(agent, count)).await;
+                self.batches.extend(told.as_ref().map(|told| (agent, told.id.clone())));
+                told
+            }
+            9 | 10 => self.sale().await,
             _ => self.withdraw(agent, amount).await,
         };
         if let Some(told) = told

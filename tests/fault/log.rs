@@ -105,6 +105,8 @@ pub struct Fold {
     pub holds: usize,
     /// Journals seen.
     pub journals: usize,
+    /// Events of agents' accounts, by type.
+    pub movements: BTreeMap<String, usize>,
     /// What is wrong.
     pub wrong: Vec<String>,
 }
@@ -122,7 +124,8 @@ struct Ledger {
     ended: HashSet<String>,
     /// The hold that was given back last, and the command and correlation of that step.
     given_back: (String, String, String),
-    journals: HashSet<String>,
+    /// What moved, and the command and correlation of that step.
+    journals: HashMap<String, (String, String)>,
     /// Sent and not received: nothing, wherever a step ends.
     in_transit: i64,
     /// What all agents have, less what came from the tenant, plus what left: always nothing.
@@ -134,6 +137,7 @@ pub fn fold(log: &[Logged]) -> Fold {
     let (mut fold, mut ledger) = (Fold::default(), Ledger::default());
     for (place, event) in log.iter().enumerate() {
         if event.aggregate_type == "AgentQuota" {
+            *fold.movements.entry(event.event_type.clone()).or_default() += 1;
             if let Err(wrong) = ledger.take(event) {
                 fold.wrong.push(format!("event {}: {wrong}", event.position));
             }
@@ -181,12 +185,12 @@ impl Ledger {
             "QuotaToppedUp" => {
                 account.available += amount;
                 self.outside -= amount;
-                self.once(text("journal_id"))?;
+                self.once(text("journal_id"), event)?;
             }
             "QuotaSent" => {
                 account.available -= amount;
                 self.in_transit += amount;
-                self.once(text("journal_id"))?;
+                self.once(text("journal_id"), event)?;
             }
             "QuotaReceived" => {
                 account.available += amount;
@@ -195,7 +199,7 @@ impl Ledger {
             "QuotaSpent" => {
                 account.available -= amount;
                 self.outside += amount;
-                self.once(text("journal_id"))?;
+                self.once(text("journal_id"), event)?;
             }
             "QuotaHeld" => {
                 account.available -= amount;
@@ -218,7 +222,7 @@ impl Ledger {
                 } else {
                     self.in_transit += amount;
                 }
-                self.once(text("journal_id"))?;
+                self.once(text("journal_id"), event)?;
                 self.reduce(&text("hold_id"), &event.aggregate_id, amount, false)?;
             }
             "HoldReleased" | "HoldExpired" => {
@@ -226,16 +230,43 @@ impl Ledger {
                 account.available += amount;
                 let (command, correlation) = event.cause();
                 self.given_back = (text("hold_id"), command.to_owned(), correlation.to_owned());
-                self.once(text("journal_id"))?;
+                self.once(text("journal_id"), event)?;
                 self.reduce(&text("hold_id"), &event.aggregate_id, amount, true)?;
+            }
+            // Part of the journal of the sale.
+            "CommissionEarned" => {
+                account.available += amount;
+                self.outside -= amount;
+                self.in_one_step(text("journal_id"), event)?;
+            }
+            // All parts of a reversal or refund are one journal.
+            "QuotaTakenBack" => {
+                account.available -= amount;
+                *(if is_of_agent(event) { &mut self.in_transit } else { &mut self.outside }) += amount;
+                self.in_one_step(text("journal_id"), event)?;
+            }
+            "QuotaGivenBack" => {
+                account.available += amount;
+                *(if is_of_agent(event) { &mut self.in_transit } else { &mut self.outside }) -= amount;
+                self.in_one_step(text("journal_id"), event)?;
             }
             other => return Err(format!("the harness does not know {other}")),
         }
         Ok(())
     }
 
-    fn once(&mut self, journal: String) -> Result<(), String> {
-        if self.journals.insert(journal) { Ok(()) } else { Err("a journal moves twice".to_owned()) }
+    fn once(&mut self, journal: String, event: &Logged) -> Result<(), String> {
+        let (command, correlation) = event.cause();
+        let before = self.journals.insert(journal, (command.to_owned(), correlation.to_owned()));
+        if before.is_none() { Ok(()) } else { Err("a journal moves twice".to_owned()) }
+    }
+
+    /// Like [`Ledger::once`], for journals of several postings on agents' accounts.
+    fn in_one_step(&mut self, journal: String, event: &Logged) -> Result<(), String> {
+        let (command, correlation) = event.cause();
+        let cause = (command.to_owned(), correlation.to_owned());
+        let known = self.journals.entry(journal).or_insert_with(|| cause.clone());
+        if *known == cause { Ok(()) } else { Err("a journal moves in two steps".to_owned()) }
     }
 
     /// Takes from a hold; whoever releases takes what is left.
@@ -251,4 +282,9 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Whether the other side of a return is another agent.
+fn is_of_agent(event: &Logged) -> bool {
+    !event.body()["origin"]["agent"].is_null()
 }

@@ -21,6 +21,8 @@ mod record;
 mod report;
 mod requests;
 mod sabotage;
+mod sales;
+mod seal;
 mod stage;
 mod tally;
 mod watchdog;
@@ -38,6 +40,7 @@ use self::checks::Findings;
 use self::kind::Kind;
 use self::node::Node;
 use self::record::Done;
+use self::seal::Seal;
 use self::stage::Stage;
 use self::tally::Tally;
 use self::world::World;
@@ -127,7 +130,8 @@ async fn one_installation(
     dice: &Dice,
     is_last: bool,
 ) {
-    let installation = Installation::on("fault", postgres.database_url(), nats.nats_url().to_owned()).await;
+    let mut installation = Installation::on("fault", postgres.database_url(), nats.nats_url().to_owned()).await;
+    let seal = Seal::of(&mut installation);
     let mut nodes = Vec::new();
     for kind in PROCESSES {
         nodes.push(Arc::new(Node::new(kind, installation.database_url()).await));
@@ -177,8 +181,8 @@ async fn one_installation(
         }
     }
     println!("          the faults are over, {} commands", done.records.len());
-    crate::support::derived::all_batches_issued(&stage.installation).await;
-    findings.check(&stage, &world, done, is_last).await;
+    crate::support::derived::all_batches_done(&stage.installation).await;
+    findings.check(&stage, &world, &seal, done, is_last).await;
     for (process, kind) in processes.iter_mut().zip(PROCESSES) {
         let status = process.terminate().await;
         if !status.success() {

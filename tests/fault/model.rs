@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{Decision, Intent};
-use super::world::{ADMINS, AGENTS, BELOW, OPENING, PRICE, SUSPENDED_ABOVE};
+use super::world::{ADMINS, AGENTS, BELOW, EARNED_PERCENT, EARNER, OPENING, PRICE, SUSPENDED_ABOVE};
 
 /// What a command must be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +55,33 @@ struct Transfer {
     is_open: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Batch {
     agent: usize,
     left: i64,
+    issued: i64,
+    /// What the account above earned by it.
+    earned: i64,
+    order: Option<String>,
+    is_refunded: bool,
+    is_disabled: bool,
+}
+
+/// A payment at a provider.
+#[derive(Clone, Debug)]
+struct Order {
+    number: String,
+    batch: Option<String>,
+    left: i64,
+}
+
+/// A top-up or transfer that was not suspended.
+#[derive(Clone, Copy, Debug)]
+struct Journal {
+    giver: Option<usize>,
+    receiver: usize,
+    amount: i64,
+    reversed: Option<i64>,
 }
 
 /// The ledger.
@@ -69,14 +92,17 @@ pub struct Model {
     transfers: BTreeMap<String, Transfer>,
     withdrawals: BTreeMap<String, Withdrawal>,
     batches: BTreeMap<String, Batch>,
+    orders: BTreeMap<String, Order>,
+    journals: BTreeMap<String, Journal>,
 }
 
 impl Default for Model {
     /// As the load finds it.
     fn default() -> Self {
         let account = Account { available: OPENING, held: 0 };
-        let (transfers, withdrawals, batches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { accounts: [account; AGENTS], transfers, withdrawals, batches }
+        let (transfers, withdrawals) = (BTreeMap::new(), BTreeMap::new());
+        let (batches, orders, journals) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { accounts: [account; AGENTS], transfers, withdrawals, batches, orders, journals }
     }
 }
 
@@ -116,6 +142,42 @@ impl Model {
                     Some(_) => Prediction::Refused("transfer-not-suspended"),
                 }
             }
+            Intent::Order { number, batch, .. } => {
+                if self.orders.values().any(|known| known.number == *number) {
+                    return Prediction::Already;
+                }
+                match batch.as_ref().map(|batch| self.batches.get(batch)) {
+                    Some(None) => Prediction::Refused("not-found"),
+                    Some(Some(Batch { order: Some(_), .. })) => Prediction::Refused("batch-has-order"),
+                    Some(Some(Batch { is_refunded: true, .. })) => Prediction::Refused("already-refunded"),
+                    None | Some(Some(_)) => Prediction::Done,
+                }
+            }
+            Intent::RefundOrder { order, money } => match self.orders.get(order) {
+                None => Prediction::Refused("not-found"),
+                Some(Order { left: 0, .. }) => Prediction::Refused("already-refunded"),
+                Some(known) if money.is_some_and(|money| money > known.left) => {
+                    Prediction::Refused("validation-failed")
+                }
+                Some(_) => Prediction::Done,
+            },
+            Intent::RefundBatch { batch } => match self.batches.get(batch) {
+                None => Prediction::Refused("not-found"),
+                Some(Batch { is_refunded: true, .. }) => Prediction::Refused("already-refunded"),
+                Some(Batch { order: Some(_), .. }) => Prediction::Refused("batch-has-order"),
+                Some(_) => Prediction::Done,
+            },
+            Intent::Reverse { journal, amount, .. } => match self.journals.get(journal) {
+                None => Prediction::Refused("not-found"),
+                Some(Journal { reversed: Some(before), amount: moved, .. }) if *before == amount.unwrap_or(*moved) => {
+                    Prediction::Already
+                }
+                Some(Journal { reversed: Some(_), .. }) => Prediction::Refused("already-reversed"),
+                Some(known) if amount.is_some_and(|amount| amount > known.amount) => {
+                    Prediction::Refused("validation-failed")
+                }
+                Some(known) => self.spend(known.receiver, amount.unwrap_or(known.amount)),
+            },
         }
     }
 
@@ -154,13 +216,22 @@ impl Model {
                     self.transfers.insert(id.to_owned(), transfer);
                 } else {
                     self.accounts[*from].available -= amount;
-                    self.accounts[*to].available += amount;
+                    self.give(id, Some(*from), *to, *amount);
                 }
             }
-            Intent::TopUp { to, amount } => self.accounts[*to].available += amount,
+            Intent::TopUp { to, amount } => self.give(id, None, *to, *amount),
             Intent::Batch { agent, count } => {
                 self.hold(*agent, count * PRICE);
-                self.batches.insert(id.to_owned(), Batch { agent: *agent, left: *count });
+                let batch = Batch {
+                    agent: *agent,
+                    left: *count,
+                    issued: 0,
+                    earned: 0,
+                    order: None,
+                    is_refunded: false,
+                    is_disabled: false,
+                };
+                self.batches.insert(id.to_owned(), batch);
             }
             Intent::Withdrawal { agent, amount } => {
                 self.hold(*agent, *amount);
@@ -196,7 +267,52 @@ impl Model {
                 self.end_transfer(transfer, amount.unwrap_or(all));
             }
             Intent::RefuseTransfer { transfer } => self.end_transfer(transfer, 0),
+            Intent::Order { number, batch, money, .. } => {
+                if let Some(known) = batch.as_ref().and_then(|batch| self.batches.get_mut(batch)) {
+                    known.order = Some(id.to_owned());
+                }
+                let order = Order { number: number.clone(), batch: batch.clone(), left: *money };
+                self.orders.insert(id.to_owned(), order);
+            }
+            Intent::RefundOrder { order, money } => {
+                if let Some(known) = self.orders.get_mut(order) {
+                    known.left -= money.unwrap_or(known.left);
+                    if let Some(batch) = known.batch.clone().filter(|_| known.left == 0) {
+                        self.refund_batch(&batch);
+                    }
+                }
+            }
+            Intent::RefundBatch { batch } => self.refund_batch(batch),
+            Intent::Reverse { journal, amount, .. } => {
+                if let Some(known) = self.journals.get_mut(journal) {
+                    let back = amount.unwrap_or(known.amount);
+                    known.reversed = Some(back);
+                    self.accounts[known.receiver].available -= back;
+                    if let Some(giver) = known.giver {
+                        self.accounts[giver].available += back;
+                    }
+                }
+            }
         }
+    }
+
+    /// Somebody has quota from a journal that can be taken back.
+    fn give(&mut self, journal: &str, giver: Option<usize>, receiver: usize, amount: i64) {
+        self.accounts[receiver].available += amount;
+        self.journals.insert(journal.to_owned(), Journal { giver, receiver, amount, reversed: None });
+    }
+
+    /// What was paid for a batch returns, what is held for the rest of it too, and the account above gives back what it earned
+    /// and still has.
+    fn refund_batch(&mut self, batch: &str) {
+        let Some(known) = self.batches.get_mut(batch) else { return };
+        known.is_refunded = true;
+        let open = std::mem::take(&mut known.left) * PRICE;
+        let account = &mut self.accounts[known.agent];
+        account.held -= open;
+        account.available += open + known.issued * PRICE;
+        let earner = &mut self.accounts[EARNER];
+        earner.available -= known.earned.min(earner.available);
     }
 
     fn hold(&mut self, agent: usize, amount: i64) {
@@ -242,9 +358,32 @@ impl Model {
         if count < 1 || known.left < count {
             return Err(format!("{count} licences issued of batch {batch}, of which {} are left", known.left));
         }
+        // Of all that was paid for the batch, rounded down, so that it does not matter how it is cut.
+        let earned = |issued: i64| if known.agent < BELOW { 0 } else { issued * PRICE * EARNED_PERCENT / 100 };
+        let more = earned(known.issued + count) - earned(known.issued);
         known.left -= count;
+        known.issued += count;
+        known.earned += more;
         self.accounts[known.agent].held -= count * PRICE;
+        self.accounts[EARNER].available += more;
         Ok(())
+    }
+
+    /// Disables the licences of a refunded batch, as another process manager does; what is wrong with that.
+    pub fn disable(&mut self, batch: &str, count: i64) -> Result<(), String> {
+        match self.batches.get_mut(batch) {
+            Some(known) if known.is_refunded && !known.is_disabled && known.issued == count => {
+                known.is_disabled = true;
+                Ok(())
+            }
+            known => Err(format!("{count} licences disabled of {known:?}")),
+        }
+    }
+
+    /// Licences of refunded batches that are not disabled.
+    pub fn licenses_not_disabled(&self) -> i64 {
+        let refunded = self.batches.values().filter(|batch| batch.is_refunded && !batch.is_disabled);
+        refunded.map(|batch| batch.issued).sum()
     }
 
     /// Licences that were asked for and are not issued.

@@ -29,6 +29,14 @@ pub enum Intent {
     ReleaseTransfer { transfer: String, amount: Option<i64> },
     /// A transfer that a rule suspended is refused.
     RefuseTransfer { transfer: String },
+    /// A payment at a provider under its number there, maybe for a batch.
+    Order { number: String, agent: usize, batch: Option<String>, money: i64 },
+    /// An order is paid back, or a part of it.
+    RefundOrder { order: String, money: Option<i64> },
+    /// A batch is taken back.
+    RefundBatch { batch: String },
+    /// A top-up or transfer, told at a position, is taken back, or a part of it.
+    Reverse { journal: String, told_at: i64, amount: Option<i64> },
 }
 
 /// What is answered to a withdrawal.
@@ -57,7 +65,16 @@ impl Intent {
             Self::Cancel { .. } => "withdrawal.cancel",
             Self::ReleaseTransfer { .. } => "quota.release_transfer",
             Self::RefuseTransfer { .. } => "quota.refuse_transfer",
+            Self::Order { .. } => "order.record",
+            Self::RefundOrder { .. } => "order.refund",
+            Self::RefundBatch { .. } => "license_batch.refund",
+            Self::Reverse { .. } => "ledger.reverse",
         }
+    }
+
+    /// Up to where the read models must have the log for it.
+    pub fn read_up_to(&self) -> Option<i64> {
+        if let Self::Reverse { told_at, .. } = self { Some(*told_at) } else { None }
     }
 }
 

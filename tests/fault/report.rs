@@ -23,8 +23,11 @@ pub fn json(seed: u64, tally: &Tally, findings: &Findings) -> Value {
         "checked": {
             "events": findings.events,
             "journals": findings.journals,
+            "movements": findings.movements,
             "holds": findings.holds,
             "chunks": findings.chunks,
+            "disabled": findings.disabled,
+            "sealed": findings.sealed,
             "expired": findings.expired,
             "repeated_answers": findings.repeats,
             "balances_read": findings.readings,
@@ -65,9 +68,12 @@ pub fn print(tally: &Tally, findings: &Findings) {
     say("  never resolved", unresolved.to_string());
     say("balances read, each as of its position and not too late", findings.readings.to_string());
     say("chunks of licences issued, as the model predicts", findings.chunks.to_string());
+    say("licences of refunded batches disabled, as the model predicts", findings.disabled.to_string());
+    say("events sealed, and verified from a bundle", findings.sealed.to_string());
     say("suspended movements that ended by themselves, as the model predicts", findings.expired.to_string());
     let ledger = format!("{}, {} journals, {} holds", findings.events, findings.journals, findings.holds);
     say("events: dense, streams whole, times rise, the ledger balances at each", ledger);
+    say("  movements of agents' accounts", format!("{:?}", findings.movements));
     say("rows of read models equal to a replay", findings.rows.to_string());
     say("messages at their event's position in the stream", findings.messages.to_string());
     say("longest time in which nothing was acknowledged", format!("{:?}", findings.longest_standstill));

@@ -23,6 +23,10 @@ pub const AGENTS: usize = 8;
 pub const ADMINS: usize = 2;
 /// Where those begin that stand below the first.
 pub const BELOW: usize = 6;
+/// Who earns by what those sell that stand below it.
+pub const EARNER: usize = 0;
+/// How much of it.
+pub const EARNED_PERCENT: i64 = 13;
 /// Whether tenants can have rules that suspend movements, and withdrawals can be cancelled.
 pub const REVIEWS: bool = true;
 /// A rule suspends a transfer or withdrawal of more than this.
@@ -70,6 +74,9 @@ impl World {
             vendor.grant(&patient, url, &project, &agent).await;
             agents.push(agent);
         }
+        let rates = json!({ "rates": [EARNED_PERCENT * 100] });
+        let of_earner = format!("{url}/v1/agents/{}/commission-rates", agents[EARNER].id);
+        call(&patient, &vendor.token, Method::PUT, &of_earner, &rates).await.expect(200);
         if REVIEWS {
             let large = json!({ "amount_above": SUSPENDED_ABOVE });
             let rules =

@@ -126,7 +126,8 @@ pub async fn balances(installation: &Installation) -> BTreeMap<String, (i64, i64
 pub async fn licenses_open(installation: &Installation) -> i64 {
     let open: Option<i64> = sqlx::query_scalar(
         "select sum(coalesce((payload->'BatchRequested'->>'count')::bigint, 0)
-                    - coalesce((payload->'ChunkIssued'->>'count')::bigint, 0))::bigint
+                    - coalesce((payload->'ChunkIssued'->>'count')::bigint, 0)
+                    - coalesce((payload->'BatchStopped'->>'remaining')::bigint, 0))::bigint
          from events where aggregate_type = 'LicenseBatch'",
     )
     .fetch_one(&installation.pool)
@@ -135,10 +136,24 @@ pub async fn licenses_open(installation: &Installation) -> i64 {
     open.unwrap_or_default()
 }
 
-/// Waits until every licence that was asked for is issued.
-pub async fn all_batches_issued(installation: &Installation) {
-    eventually("all batches are issued", Duration::from_secs(90), async || {
-        (licenses_open(installation).await == 0).then_some(())
+/// Licences of refunded batches that are not disabled.
+async fn refunded_open(installation: &Installation) -> i64 {
+    let open: Option<i64> = sqlx::query_scalar(
+        "select sum(coalesce((payload->'ChunkIssued'->>'count')::bigint, 0)
+                    - coalesce((payload->'RefundedLicensesDisabled'->>'count')::bigint, 0))::bigint
+         from events where aggregate_type = 'LicenseBatch'
+           and aggregate_id in (select aggregate_id from events where event_type = 'BatchRefunded')",
+    )
+    .fetch_one(&installation.pool)
+    .await
+    .unwrap();
+    open.unwrap_or_default()
+}
+
+/// Waits until every licence that was asked for is issued, and every one that was refunded is disabled.
+pub async fn all_batches_done(installation: &Installation) {
+    eventually("all batches are done", Duration::from_secs(90), async || {
+        (licenses_open(installation).await == 0 && refunded_open(installation).await == 0).then_some(())
     })
     .await;
 }
