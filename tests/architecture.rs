@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("quotary-audit", &[]),
     ("quotary-domain", &[]),
     ("quotary-commands", &["quotary-domain"]),
-    ("quotary-projections", &["quotary-domain"]),
+    ("quotary-projections", &["quotary-audit", "quotary-domain"]),
     ("quotary-workers", &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections"]),
     ("quotary-api", &["quotary-audit", "quotary-domain", "quotary-commands", "quotary-projections"]),
     (

@@ -1,10 +1,11 @@
 //! Reads the log's rows as they are stored, in bulk and without decoding what is in them: for those who hash or check the
-//! bytes themselves.
+//! bytes themselves, so they are given in the auditor's shape.
 //!
 //! What always holds: rows come in the order of their positions, exactly as they stand there. Whether positions are dense
 //! is for the reader to check; [`crate::log_reader`] is for those who want that done.
 
 use futures::TryStreamExt as _;
+use quotary_audit::entry::Entry;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,33 +16,6 @@ pub const MAX_SPAN: u64 = 100_000;
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const COLUMNS: usize = 11;
-
-/// A row of the log, its texts borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawEvent<'a> {
-    /// Its place in the log.
-    pub position: u64,
-    /// Its own id.
-    pub event_id: Uuid,
-    /// Its tenant.
-    pub tenant_id: Uuid,
-    /// What it happened to.
-    pub aggregate_type: &'a str,
-    /// Which one.
-    pub aggregate_id: &'a str,
-    /// Its place in its stream.
-    pub sequence: u64,
-    /// What happened.
-    pub event_type: &'a str,
-    /// The version of the payload's shape.
-    pub event_version: &'a str,
-    /// The payload's exact text.
-    pub payload: &'a str,
-    /// The metadata's exact text.
-    pub metadata: &'a str,
-    /// When it was recorded, in microseconds since 1970.
-    pub recorded_at_us: i64,
-}
 
 /// Why rows can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +39,7 @@ pub async fn read(
     connection: &mut PgConnection,
     after: u64,
     until: u64,
-    mut each: impl FnMut(RawEvent<'_>) + Send,
+    mut each: impl FnMut(Entry<'_>) + Send,
 ) -> Result<u64, RawLogError> {
     let until = until.min(after.saturating_add(MAX_SPAN));
     // COPY knows no parameters; these are numbers. Binary, so that texts come as the bytes that are stored.
@@ -94,7 +68,7 @@ struct Rows {
 
 impl Rows {
     /// `false` if the bytes can't be rows.
-    fn take(&mut self, chunk: &[u8], each: &mut impl FnMut(RawEvent<'_>)) -> bool {
+    fn take(&mut self, chunk: &[u8], each: &mut impl FnMut(Entry<'_>)) -> bool {
         if self.pending.is_empty() {
             match self.rows(chunk, each) {
                 Some(used) => self.pending.extend_from_slice(&chunk[used..]),
@@ -112,7 +86,7 @@ impl Rows {
     }
 
     /// Gives every whole row to `each`; answers how many bytes were used.
-    fn rows(&mut self, bytes: &[u8], each: &mut impl FnMut(RawEvent<'_>)) -> Option<usize> {
+    fn rows(&mut self, bytes: &[u8], each: &mut impl FnMut(Entry<'_>)) -> Option<usize> {
         let mut rest = bytes;
         if !self.is_begun {
             // Signature, flags, and the length of an extension that nobody uses.
@@ -149,12 +123,12 @@ impl Rows {
     }
 }
 
-fn row<'a>(fields: &[&'a [u8]; COLUMNS]) -> Option<RawEvent<'a>> {
+fn row<'a>(fields: &[&'a [u8]; COLUMNS]) -> Option<Entry<'a>> {
     let int8 = |index: usize| Some(i64::from_be_bytes(fields[index].try_into().ok()?));
     let number = |index: usize| u64::try_from(int8(index)?).ok();
     let uuid = |index: usize| Uuid::from_slice(fields[index]).ok();
     let text = |index: usize| std::str::from_utf8(fields[index]).ok();
-    Some(RawEvent {
+    Some(Entry {
         position: number(0)?,
         event_id: uuid(1)?,
         tenant_id: uuid(2)?,
@@ -165,7 +139,7 @@ fn row<'a>(fields: &[&'a [u8]; COLUMNS]) -> Option<RawEvent<'a>> {
         event_version: text(7)?,
         payload: text(8)?,
         metadata: text(9)?,
-        recorded_at_us: int8(10)?.checked_add(POSTGRES_EPOCH_US)?,
+        recorded_at: int8(10)?.checked_add(POSTGRES_EPOCH_US)?,
     })
 }
 
@@ -205,7 +179,7 @@ mod tests {
         let is_intact = answer.chunks(cut).all(|chunk| {
             rows.take(chunk, &mut |event| {
                 assert_eq!((event.aggregate_id, event.payload), ("é", "{ }"));
-                assert_eq!(event.recorded_at_us, POSTGRES_EPOCH_US);
+                assert_eq!(event.recorded_at, POSTGRES_EPOCH_US);
                 found.push(event.position);
             })
         });

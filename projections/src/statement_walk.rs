@@ -5,6 +5,7 @@
 //! was summed up, or the walk fails. The snapshot ends with the walk.
 
 use chrono::{DateTime, Utc};
+use futures::stream::{self, Stream};
 use quotary_domain::{AccountId, TenantId};
 use sqlx::{Executor as _, PgPool, Postgres, Row, Transaction};
 
@@ -156,6 +157,14 @@ impl AccountWalk {
         self.place.count
     }
 
+    /// All lines, many at a time.
+    pub fn lines(self) -> impl Stream<Item = Result<Vec<AccountLine>, WalkError>> + Send {
+        stream::try_unfold(self, |mut walk| async move {
+            let lines = walk.next().await?;
+            Ok((!lines.is_empty()).then_some((lines, walk)))
+        })
+    }
+
     /// The next lines; none at the end.
     ///
     /// # Errors
@@ -265,6 +274,14 @@ impl AgentWalk {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.place.count
+    }
+
+    /// All lines, many at a time.
+    pub fn lines(self) -> impl Stream<Item = Result<Vec<StatementLine>, WalkError>> + Send {
+        stream::try_unfold(self, |mut walk| async move {
+            let lines = walk.next().await?;
+            Ok((!lines.is_empty()).then_some((lines, walk)))
+        })
     }
 
     /// The next lines; none at the end.

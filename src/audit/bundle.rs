@@ -11,7 +11,6 @@ use quotary_audit::note::{Checkpoint, Note};
 use quotary_audit::tree::TileId;
 use quotary_projections::raw_log::{self, RawLogError};
 use quotary_projections::seal::{self, SealError, StoredTile};
-use quotary_workers::seal::entry_of;
 use sqlx::{PgConnection, PgPool};
 
 /// Positions read at a time.
@@ -65,7 +64,7 @@ async fn entries(connection: &mut PgConnection, writer: &mut Writer, size: u64) 
         let mut written = Ok(());
         raw_log::read(connection, after, size.min(after + SPAN), |event| {
             if written.is_ok() {
-                written = writer.entry(&entry_of(&event));
+                written = writer.entry(&event);
             }
         })
         .await?;

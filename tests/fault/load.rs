@@ -70,7 +70,9 @@ impl Client {
                 told
             }
             7 | 8 => {
-                let count = i64::try_from(self.dice.within(1, 6)).unwrap();
+                // Half of them by those whose sales earn a commission.
+                let agent = if self.dice.chance(50) { *self.dice.pick(&[6, 7]) } else { agent };
+                let count = i64::try_from(self.dice.within(1, 9)).unwrap();
                 let told = self.alone(self.batch(agent, count)).await;
                 self.batches.extend(told.as_ref().map(|told| (agent, told.id.clone())));
                 told

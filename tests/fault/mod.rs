@@ -53,6 +53,19 @@ const PROCESSES: [&str; 4] = ["serve", "api", "serve", "worker"];
 const ON_ONE_INSTALLATION: u64 = 25;
 /// How long the faults of one installation may take.
 const TIME: Duration = Duration::from_secs(360);
+/// Every event by which a run of that length has moved quota.
+const MOVEMENTS: [&str; 10] = [
+    "QuotaToppedUp",
+    "QuotaSent",
+    "QuotaReceived",
+    "QuotaHeld",
+    "HoldSettled",
+    "HoldReleased",
+    "HoldExpired",
+    "CommissionEarned",
+    "QuotaTakenBack",
+    "QuotaGivenBack",
+];
 /// Installations beyond those planned, for faults that hit nothing.
 const MORE_INSTALLATIONS: u64 = 3;
 
@@ -111,6 +124,10 @@ pub async fn run(options: Options) {
     }
     assert_eq!(findings.violations, Vec::<String>::new(), "seed {seed}");
     assert!(findings.ambiguous > 0 && !findings.refused.is_empty(), "the load was not what it should be");
+    if faults >= ON_ONE_INSTALLATION {
+        let absent: Vec<&str> = MOVEMENTS.into_iter().filter(|kind| !findings.movements.contains_key(*kind)).collect();
+        assert_eq!(absent, Vec::<&str>::new(), "the load did not move quota in every way");
+    }
 }
 
 /// Where the servers' files are: in memory if there is such a place. A killed process loses nothing of what it wrote there

@@ -9,7 +9,6 @@ use quotary_audit::entry;
 use quotary_audit::note::{Algorithm, SignerKey};
 use quotary_audit::tree::{Appender, leaf_hash};
 use quotary_projections::raw_log;
-use quotary_workers::seal::entry_of;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -135,7 +134,7 @@ impl Scene {
         let mut leaves = vec![];
         raw_log::read(superuser, 0, self.marks.size, |event| {
             let mut bytes = vec![];
-            entry::encode(&entry_of(&event), &mut bytes).unwrap();
+            entry::encode(&event, &mut bytes).unwrap();
             leaves.push(leaf_hash(&bytes));
         })
         .await

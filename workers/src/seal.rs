@@ -34,7 +34,6 @@ use heads::{HeadError, Heads};
 pub use status::{SealReport, SealStatus};
 pub use store::StoreError;
 use term::Term;
-pub use term::entry_of;
 pub use witness::WitnessError;
 
 /// The lock of the one sealer. A log is one, so is its seal: the name has no prefix.

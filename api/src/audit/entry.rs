@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use quotary_audit::entry::{self, Entry};
+use quotary_audit::entry;
 use quotary_domain::TenantId;
 use quotary_projections::raw_log::{self, RawLogError};
 
@@ -38,20 +38,7 @@ pub async fn handle(
     let mut connection = state.pool.acquire().await?;
     raw_log::read(&mut connection, position - 1, position, |event| {
         let mut bytes = vec![];
-        let entry = Entry {
-            position: event.position,
-            event_id: event.event_id,
-            tenant_id: event.tenant_id,
-            aggregate_type: event.aggregate_type,
-            aggregate_id: event.aggregate_id,
-            sequence: event.sequence,
-            event_type: event.event_type,
-            event_version: event.event_version,
-            recorded_at: event.recorded_at_us,
-            payload: event.payload,
-            metadata: event.metadata,
-        };
-        encoded = entry::encode(&entry, &mut bytes).map(|_| bytes);
+        encoded = entry::encode(&event, &mut bytes).map(|_| bytes);
     })
     .await?;
     Ok(seal::bytes(encoded.map_err(|error| Problem::internal(&error))?))

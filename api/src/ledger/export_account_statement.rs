@@ -5,16 +5,16 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use futures::stream::{self, StreamExt as _};
+use futures::TryStreamExt as _;
 use quotary_projections::account_statements::AccountLine;
-use quotary_projections::statement_walk::{AccountWalk, Period};
+use quotary_projections::statement_walk::AccountWalk;
 
 use super::visible;
 use crate::extract::{ApiPath, ApiQuery, Authed, MinPosition};
 use crate::problem::Problem;
 use crate::quota::export_statement::{Export, edge_time, period_facts};
 use crate::quota::statement::bounds;
-use crate::report::{Cell, Column, Kind, Report, ReportError, Row};
+use crate::report::{Cell, Column, Kind, Report, ReportError, Row, between};
 use crate::state::AppState;
 
 const COLUMNS: [Column; 12] = [
@@ -64,24 +64,13 @@ pub async fn handle(
         facts,
         columns: &COLUMNS,
         row_count: walk.count() + 2,
-        rows: rows(walk, period),
+        rows: between(
+            edge("opening", period.from, walk.opening),
+            edge("closing", period.to, walk.closing),
+            walk.lines().map_err(ReportError::rows).map_ok(|lines| lines.into_iter().map(row).collect()),
+        ),
     };
     Ok(report.into_answer(query.format.unwrap_or_default()))
-}
-
-/// The opening, the lines, the closing.
-fn rows(walk: AccountWalk, period: Period) -> crate::report::Rows {
-    let opening = edge("opening", period.from, walk.opening);
-    let first = stream::once(std::future::ready(Ok(vec![opening])));
-    let rest = stream::try_unfold(Some(walk), move |walk| async move {
-        let Some(mut walk) = walk else { return Ok(None) };
-        let lines = walk.next().await.map_err(ReportError::rows)?;
-        if lines.is_empty() {
-            return Ok(Some((vec![edge("closing", period.to, walk.closing)], None)));
-        }
-        Ok(Some((lines.into_iter().map(row).collect(), Some(walk))))
-    });
-    first.chain(rest).boxed()
 }
 
 /// The first or last row: what the account held there.

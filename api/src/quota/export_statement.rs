@@ -5,7 +5,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures::stream::{self, StreamExt as _};
+use futures::TryStreamExt as _;
 use quotary_domain::AccountId;
 use quotary_projections::statement_walk::{AgentWalk, Period};
 use quotary_projections::statements::{Amounts, StatementLine};
@@ -17,7 +17,7 @@ use super::account::visible;
 use super::statement::{bounds, end_of_time};
 use crate::extract::{ApiPath, ApiQuery, Authed, MinPosition, Time};
 use crate::problem::Problem;
-use crate::report::{Cell, Column, Format, Kind, Report, ReportError, Row, Rows};
+use crate::report::{Cell, Column, Format, Kind, Report, ReportError, Row, between};
 use crate::state::AppState;
 
 const COLUMNS: [Column; 15] = [
@@ -87,7 +87,11 @@ pub async fn handle(
         facts,
         columns: &COLUMNS,
         row_count: walk.count() + 2,
-        rows: rows(walk, period),
+        rows: between(
+            edge("opening", period.from, walk.opening),
+            edge("closing", period.to, walk.closing),
+            walk.lines().map_err(ReportError::rows).map_ok(|lines| lines.into_iter().map(row).collect()),
+        ),
     };
     Ok(report.into_answer(query.format.unwrap_or_default()))
 }
@@ -98,21 +102,6 @@ pub(crate) fn period_facts(period: &Period) -> [(String, String); 2] {
     let from = if period.from == DateTime::UNIX_EPOCH { "the beginning".to_owned() } else { time(period.from) };
     let to = if period.to == end_of_time() { "now".to_owned() } else { time(period.to) };
     [("From (included)".to_owned(), from), ("To (not included)".to_owned(), to)]
-}
-
-/// The opening, the lines, the closing.
-fn rows(walk: AgentWalk, period: Period) -> Rows {
-    let opening = edge("opening", period.from, walk.opening);
-    let first = stream::once(std::future::ready(Ok(vec![opening])));
-    let rest = stream::try_unfold(Some(walk), move |walk| async move {
-        let Some(mut walk) = walk else { return Ok(None) };
-        let lines = walk.next().await.map_err(ReportError::rows)?;
-        if lines.is_empty() {
-            return Ok(Some((vec![edge("closing", period.to, walk.closing)], None)));
-        }
-        Ok(Some((lines.into_iter().map(row).collect(), Some(walk))))
-    });
-    first.chain(rest).boxed()
 }
 
 /// A bound of a period in a row; nothing where there is none.

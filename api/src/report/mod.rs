@@ -14,7 +14,8 @@ mod xlsx;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
-use futures::stream::BoxStream;
+use futures::Stream;
+use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -166,6 +167,16 @@ impl Row {
 
 /// Rows as they come, some at a time. What feeds it is dropped with it.
 pub type Rows = BoxStream<'static, Result<Vec<Row>, ReportError>>;
+
+/// What stands between a first and a last row, with both.
+pub fn between(
+    first: Row,
+    last: Row,
+    rows: impl Stream<Item = Result<Vec<Row>, ReportError>> + Send + 'static,
+) -> Rows {
+    let alone = |row| stream::once(std::future::ready(Ok(vec![row])));
+    alone(first).chain(rows).chain(alone(last)).boxed()
+}
 
 /// A report.
 pub struct Report {

@@ -4,14 +4,14 @@
 //! lock has nothing left to seal. A term begins by comparing log, tiles, checkpoints and the heads outside; nothing is signed
 //! before they agree.
 
-use quotary_audit::entry::{self, Entry};
+use quotary_audit::entry;
 use quotary_audit::finding::{Finding, Kind};
 use quotary_audit::keys::{self, KeyList, KeyTerm, KeysError};
 use quotary_audit::note::{Checkpoint, Note, SignerKey, VerifierKey};
 use quotary_audit::tree::{
     Appender, Hash, Proof, TILE_WIDTH, TileSet, check_consistency, consistency_proof, empty_root, leaf_hash, root_proof,
 };
-use quotary_projections::raw_log::{self, RawEvent};
+use quotary_projections::raw_log;
 use quotary_projections::seal;
 use sqlx::{Executor as _, PgConnection};
 use tokio::time::{Duration, Instant};
@@ -241,7 +241,7 @@ impl<'a> Term<'a> {
                 wrong = Some(Finding::new(next, Kind::Position, format!("position {} stands here", event.position)));
             }
             bytes.clear();
-            match entry::encode(&entry_of(&event), &mut bytes) {
+            match entry::encode(&event, &mut bytes) {
                 Ok(_) => hashes.push(leaf_hash(&bytes)),
                 Err(error) => wrong = wrong.take().or(Some(Finding::new(next, Kind::Unreadable, error))),
             }
@@ -364,22 +364,4 @@ fn signed(keys: &KeyList, note: &Note) -> Result<Checkpoint, SealError> {
         let size = note.text().parse().map_or(0, |checkpoint: Checkpoint| checkpoint.size);
         Refused::Signature { size, source }.into()
     })
-}
-
-/// A row of the log as the entry that is hashed.
-#[must_use]
-pub fn entry_of<'e>(event: &RawEvent<'e>) -> Entry<'e> {
-    Entry {
-        position: event.position,
-        event_id: event.event_id,
-        tenant_id: event.tenant_id,
-        aggregate_type: event.aggregate_type,
-        aggregate_id: event.aggregate_id,
-        sequence: event.sequence,
-        event_type: event.event_type,
-        event_version: event.event_version,
-        recorded_at: event.recorded_at_us,
-        payload: event.payload,
-        metadata: event.metadata,
-    }
 }

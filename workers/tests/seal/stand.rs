@@ -12,7 +12,7 @@ use quotary_audit::tree::{Hash, TileId, TileSet, consistency_proof};
 use quotary_audit::witness::{Refusal, Request, consider};
 use quotary_projections::{raw_log, seal as stored};
 use quotary_workers::seal::heads::Heads;
-use quotary_workers::seal::{self, SealError, SealOptions, SealStatus, entry_of};
+use quotary_workers::seal::{self, SealError, SealOptions, SealStatus};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -122,7 +122,7 @@ pub async fn events(fixture: &Fixture) -> Vec<Vec<u8>> {
     let mut connection = fixture.pool.acquire().await.unwrap();
     raw_log::read(&mut connection, 0, raw_log::MAX_SPAN, |event| {
         let mut bytes = vec![];
-        entry::encode(&entry_of(&event), &mut bytes).unwrap();
+        entry::encode(&event, &mut bytes).unwrap();
         entries.push(bytes);
     })
     .await
