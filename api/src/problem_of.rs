@@ -61,6 +61,13 @@ impl From<Refusal> for Problem {
             Refusal::Invalid { field, detail } => Self::invalid(format!("/{field}"), detail),
             Refusal::AccountDisabled => Self::new(Code::AccountDisabled, "the account is disabled"),
             Refusal::WithdrawalsWait => Self::new(Code::WrongStatus, "withdrawals of the account wait for a decision"),
+            Refusal::WithdrawalUnpaid(id) => Self::new(
+                Code::WrongStatus,
+                format!(
+                    "withdrawal {id} is approved and not marked as paid; without its bank details it can't be paid"
+                ),
+            ),
+            Refusal::QuotaMoved => Self::new(Code::Contention, "the quota of the account has just moved; try again"),
             Refusal::NotReversible(kind) => not_reversible(kind),
             Refusal::BatchRefunded => {
                 Self::new(Code::BatchRefunded, "the batch was refunded, so its licences stay disabled")

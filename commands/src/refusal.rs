@@ -1,5 +1,6 @@
 //! Why a rule forbids a command: one list for all use cases, so that every edge answers each of them.
 
+use quotary_domain::WithdrawalId;
 use quotary_domain::account::AccountError;
 use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::case::CaseError;
@@ -38,6 +39,12 @@ pub enum Refusal {
     /// Withdrawals of the account wait for a decision.
     #[error("withdrawals of the account wait for a decision")]
     WithdrawalsWait,
+    /// A withdrawal of the account is approved and its money not sent yet.
+    #[error("withdrawal {0} of the account is approved and not paid yet")]
+    WithdrawalUnpaid(WithdrawalId),
+    /// The account's quota moved while it was looked for what is not paid yet.
+    #[error("the quota of the account has just moved")]
+    QuotaMoved,
     /// A journal of this kind is not taken back by itself.
     #[error("a journal of the kind {} can't be reversed", .0.as_str())]
     NotReversible(JournalKind),

@@ -14,7 +14,7 @@ use crate::state::AppState;
 /// the log, on the bus and in every copy. The first super admin asks for it, a second one confirms by the same call.
 ///
 /// # Errors
-/// `not-found`, `wrong-status` while the account is not disabled or withdrawals of it wait.
+/// `not-found`, `wrong-status` while the account is not disabled, or a withdrawal of it waits or is approved and not marked as paid.
 #[utoipa::path(post, path = "/v1/agents/{id}/erase-personal-data", tag = "agents",
     params(("id" = Uuid, Path, description = "The account")),
     responses((status = 200, description = "The account", body = Agent)))]

@@ -7,7 +7,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use quotary_domain::account::{Account, AccountCommand};
 use quotary_domain::agent_quota::{AgentQuota, HoldPurpose};
-use quotary_domain::{AccountId, TenantId};
+use quotary_domain::{AccountId, TenantId, WithdrawalId};
+use uuid::Uuid;
 
 use super::disable::AccountAfter;
 use super::secrets;
@@ -27,12 +28,16 @@ impl Commands {
     /// Asks for the erasure of the personal data of a disabled account, or confirms what another super admin asked for.
     ///
     /// # Errors
-    /// [`Refusal`] if the actor is no super admin, the account is not disabled, or withdrawals of it wait: they could not
-    /// be paid any more.
+    /// [`Refusal`] if the actor is no super admin, the account is not disabled, or withdrawals of it wait or are approved
+    /// and not paid: they could not be paid any more.
     pub async fn erase_personal_data(&self, context: &Context, id: AccountId) -> Outcome<AccountAfter> {
+        // Whatever is asked for or approved moves the quota, so what is found here holds while that stands still.
+        let known = self.log.current::<AgentQuota>(context.tenant_id, id).await?;
+        let looked_at = known.map_or(0, |(_, sequence)| sequence);
+        let unpaid = self.unpaid_withdrawal(context.tenant_id, id).await?;
         let mut plan = Plan::new();
         let account = plan.open::<Account>(id);
-        let quota = plan.read::<AgentQuota>(id);
+        let quota = plan.open::<AgentQuota>(id);
         let acting = Acting::open(context, &mut plan)?;
         secrets::intend_erasure(self.log.pool(), context.tenant_id, id, context.now).await?;
         let done = self
@@ -41,8 +46,14 @@ impl Commands {
                 acting.check_super_admin(unit)?;
                 acting.check_manages(unit, id, account)?;
                 let waits = |purpose| matches!(purpose, HoldPurpose::Withdrawal(_));
-                if unit.see(quota).holds.values().any(|hold| waits(hold.purpose)) {
+                if unit.get(quota).holds.values().any(|hold| waits(hold.purpose)) {
                     return Err(Refusal::WithdrawalsWait);
+                }
+                if let Some(unpaid) = unpaid {
+                    return Err(Refusal::WithdrawalUnpaid(unpaid));
+                }
+                if unit.sequence(quota) != looked_at {
+                    return Err(Refusal::QuotaMoved);
                 }
                 unit.decide(account, AccountCommand::ErasePersonalData { by: acting.actor.account_id })?;
                 Ok(AccountAfter { account: unit.get(account).clone(), sequence: unit.sequence(account) })
@@ -52,6 +63,30 @@ impl Commands {
             self.delete_key(context.tenant_id, id, context.now).await?;
         }
         Ok(done)
+    }
+
+    /// The first withdrawal of the account whose amount has left and whose money is not sent yet.
+    async fn unpaid_withdrawal(
+        &self,
+        tenant_id: TenantId,
+        id: AccountId,
+    ) -> Result<Option<WithdrawalId>, CommandError<Refusal>> {
+        let found: Option<Uuid> = sqlx::query_scalar(
+            "select s.withdrawal::uuid
+             from (select position, payload #>> '{HoldSettled,to,paid_out,withdrawal_id}' as withdrawal from events
+                   where aggregate_type = 'AgentQuota' and aggregate_id = $1 and tenant_id = $2
+                     and event_type = 'HoldSettled') s
+             where s.withdrawal is not null
+               and not exists (select from events w
+                               where w.aggregate_type = 'Withdrawal' and w.aggregate_id = s.withdrawal
+                                 and w.event_type = 'WithdrawalPaid')
+             order by s.position limit 1",
+        )
+        .bind(id.to_string())
+        .bind(tenant_id.0)
+        .fetch_optional(self.log.pool())
+        .await?;
+        Ok(found.map(WithdrawalId))
     }
 
     /// Finishes erasures that were cut off behind their event; answers how many.

@@ -6,7 +6,7 @@ use quotary_commands::{CommandError, Plan, Refusal, Unit, VaultError, clock};
 use quotary_domain::account::{Account, AccountCommand};
 use quotary_domain::{Actor, Role};
 
-use crate::house::{House, by_itself, context, quota};
+use crate::house::{House, by_itself, context, quota, refusal};
 
 /// An agent whose bank details are sealed, and that is disabled with nothing waiting.
 async fn gone(house: &House) -> Actor {
@@ -58,6 +58,35 @@ async fn a_process_that_ended_behind_the_event_is_made_up_for() {
     assert_eq!(there.finish_erasures(clock::now()).await.unwrap(), 1);
     assert!(!has_key(&house, agent).await);
     assert_eq!(there.finish_erasures(clock::now()).await.unwrap(), 0);
+    house.leave().await;
+}
+
+#[tokio::test]
+async fn what_is_approved_is_paid_before_its_bank_details_are_erased() {
+    let house = House::new().await;
+    let (agent, boss) = (house.agent(10).await, context(house.boss));
+    let ask = async |amount| {
+        let asked = house.here.request_withdrawal(&context(agent), quota(amount), "{}".to_owned().into()).await;
+        asked.unwrap().value.withdrawal_id
+    };
+    let (paid, open) = (ask(1).await, ask(2).await);
+    for id in [paid, open] {
+        house.here.approve_withdrawal(&boss, id).await.unwrap();
+    }
+    house.here.mark_withdrawal_paid(&boss, paid, None).await.unwrap();
+    house.here.disable_account(&boss, agent.account_id).await.unwrap();
+    let second = context(house.account(Role::SuperAdmin).await);
+    for by in [&boss, &second] {
+        let refused = house.here.erase_personal_data(by, agent.account_id).await;
+        assert_eq!(refusal(refused), Refusal::WithdrawalUnpaid(open));
+    }
+    assert_eq!(house.count("select count(*) from events where event_type like 'PersonalData%'").await, 0);
+    assert!(has_key(&house, agent).await);
+    house.here.mark_withdrawal_paid(&boss, open, None).await.unwrap();
+    for by in [&boss, &second] {
+        house.here.erase_personal_data(by, agent.account_id).await.unwrap();
+    }
+    assert!(!has_key(&house, agent).await);
     house.leave().await;
 }
 
