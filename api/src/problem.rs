@@ -101,6 +101,8 @@ codes! {
     NotReversible => (CONFLICT, "not-reversible", "The journal can't be reversed"),
     /// Only suspended transfers are decided on.
     TransferNotSuspended => (CONFLICT, "transfer-not-suspended", "The transfer is not suspended"),
+    /// Nobody decided in time, so it can't be let go any more.
+    ReviewOver => (CONFLICT, "review-over", "The time for a decision is over"),
     /// `If-Match` named another version.
     PreconditionFailed => (PRECONDITION_FAILED, "precondition-failed", "The resource has changed"),
     /// The body is too large.

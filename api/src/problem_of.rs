@@ -175,6 +175,7 @@ fn withdrawal(error: &WithdrawalError) -> Problem {
         WithdrawalError::OwnRequest => Problem::new(Code::OwnRequest, error.to_string()),
         WithdrawalError::SamePerson => Problem::new(Code::SecondPersonRequired, error.to_string()),
         WithdrawalError::NotOwn => Problem::new(Code::Forbidden, error.to_string()),
+        WithdrawalError::Overdue(_) => Problem::new(Code::ReviewOver, error.to_string()),
         WithdrawalError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
         WithdrawalError::WrongStatus(_) | WithdrawalError::NotExpired => {
             Problem::new(Code::WrongStatus, error.to_string())
@@ -188,6 +189,7 @@ fn transfer(error: &TransferError) -> Problem {
         TransferError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
         TransferError::Party => Problem::new(Code::SecondPersonRequired, error.to_string()),
         TransferError::NotSuspended(_) => Problem::new(Code::TransferNotSuspended, error.to_string()),
+        TransferError::Overdue(_) => Problem::new(Code::ReviewOver, error.to_string()),
         TransferError::InvalidAmount(_) => Problem::invalid("/amount", error.to_string()),
         TransferError::NotExpired => Problem::new(Code::WrongStatus, error.to_string()),
     }

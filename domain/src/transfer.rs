@@ -83,6 +83,8 @@ pub enum TransferCommand {
         by: AccountId,
         /// How much; all of it if absent.
         amount: Option<Quota>,
+        /// Now.
+        now: DateTime<Utc>,
     },
     /// Gives the amount back.
     Refuse {
@@ -142,6 +144,9 @@ pub enum TransferError {
     /// More than was asked for, or nothing, was to be let go.
     #[error("from 1 to {0} can be released")]
     InvalidAmount(Quota),
+    /// Nobody decided in time; that it ended is about to be written.
+    #[error("the time for a decision was over at {0}; the transfer ends by itself")]
+    Overdue(DateTime<Utc>),
     /// Its time is not over, or it has none.
     #[error("the transfer has not expired")]
     NotExpired,
@@ -171,7 +176,10 @@ impl Transfer {
             TransferCommand::Release { .. } | TransferCommand::Refuse { .. } if !is_suspended => {
                 Err(TransferError::NotSuspended(self.status))
             }
-            TransferCommand::Release { by, amount } => {
+            TransferCommand::Release { by, amount, now } => {
+                if let Some(end) = request.expires_at.filter(|end| *end <= now) {
+                    return Err(TransferError::Overdue(end));
+                }
                 let amount = amount.unwrap_or(request.amount);
                 if amount.is_zero() || amount > request.amount {
                     return Err(TransferError::InvalidAmount(request.amount));
@@ -253,7 +261,7 @@ mod tests {
         for party in [1, 2] {
             let by = account(party);
             given(vec![suspended()])
-                .when(TransferCommand::Release { by, amount: None })
+                .when(TransferCommand::Release { by, amount: None, now: at(1) })
                 .then_expect_error(TransferError::Party);
             given(vec![suspended()])
                 .when(TransferCommand::Refuse { by, reason: None })
@@ -264,11 +272,11 @@ mod tests {
     #[test]
     fn a_part_can_be_let_go_and_never_more_than_was_asked_for() {
         given(vec![suspended()])
-            .when(TransferCommand::Release { by: account(3), amount: Some(q(20)) })
+            .when(TransferCommand::Release { by: account(3), amount: Some(q(20)), now: at(99) })
             .then_expect_events(vec![TransferEvent::TransferReleased { by: account(3), amount: q(20) }]);
         for amount in [q(0), q(51)] {
             given(vec![suspended()])
-                .when(TransferCommand::Release { by: account(3), amount: Some(amount) })
+                .when(TransferCommand::Release { by: account(3), amount: Some(amount), now: at(99) })
                 .then_expect_error(TransferError::InvalidAmount(q(50)));
         }
     }
@@ -287,10 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_overdue_is_not_let_go_and_can_still_be_refused() {
+        given(vec![suspended()])
+            .when(TransferCommand::Release { by: account(3), amount: None, now: at(100) })
+            .then_expect_error(TransferError::Overdue(at(100)));
+        given(vec![suspended()])
+            .when(TransferCommand::Refuse { by: account(3), reason: None })
+            .then_expect_events(vec![TransferEvent::TransferRefused { by: account(3), reason: None }]);
+    }
+
+    #[test]
     fn what_was_decided_stays_decided() {
         let refused = TransferEvent::TransferRefused { by: account(3), reason: None };
         given(vec![suspended(), refused])
-            .when(TransferCommand::Release { by: account(4), amount: None })
+            .when(TransferCommand::Release { by: account(4), amount: None, now: at(1) })
             .then_expect_error(TransferError::NotSuspended(TransferStatus::Refused));
     }
 }

@@ -87,6 +87,8 @@ pub enum WithdrawalCommand {
         by: AccountId,
         /// How much; all of it if absent.
         amount: Option<Quota>,
+        /// Now.
+        now: DateTime<Utc>,
     },
     /// Takes the own request back before it is decided on.
     Cancel {
@@ -189,6 +191,9 @@ pub enum WithdrawalError {
     /// More than was asked for, or nothing, was to be let go.
     #[error("from 1 to {0} can be released")]
     InvalidAmount(Quota),
+    /// Nobody decided in time; that it ended is about to be written.
+    #[error("the time for a decision was over at {0}; the withdrawal ends by itself")]
+    Overdue(DateTime<Utc>),
     /// Its time is not over, or it has none.
     #[error("the withdrawal has not expired")]
     NotExpired,
@@ -224,7 +229,10 @@ impl Withdrawal {
             (WithdrawalCommand::Refuse { by, reason }, Requested | Suspended) => {
                 Ok(vec![WithdrawalEvent::WithdrawalRefused { by, reason }])
             }
-            (WithdrawalCommand::Release { by, amount }, Suspended) => {
+            (WithdrawalCommand::Release { by, amount, now }, Suspended) => {
+                if let Some(end) = request.expires_at.filter(|end| *end <= now) {
+                    return Err(WithdrawalError::Overdue(end));
+                }
                 let amount = amount.unwrap_or(request.amount);
                 if amount.is_zero() || amount > request.amount {
                     return Err(WithdrawalError::InvalidAmount(request.amount));
@@ -294,8 +302,13 @@ mod tests {
         let WithdrawalEvent::WithdrawalRequested(request) = requested() else { unreachable!() };
         WithdrawalEvent::WithdrawalRequested(WithdrawalRequest {
             reasons: vec![RiskReason::AmountAbove { limit: Quota::new(40).unwrap() }],
+            expires_at: Some(at(100)),
             ..request
         })
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
     }
 
     fn admin() -> AccountId {
@@ -331,7 +344,7 @@ mod tests {
             .when(WithdrawalCommand::Approve { by: admin() })
             .then_expect_error(WithdrawalError::WrongStatus(WithdrawalStatus::Suspended));
         given(vec![suspended()])
-            .when(WithdrawalCommand::Release { by: admin(), amount: Quota::new(30).ok() })
+            .when(WithdrawalCommand::Release { by: admin(), amount: Quota::new(30).ok(), now: at(99) })
             .then_expect_events(vec![released.clone()]);
         given(vec![suspended(), released.clone()])
             .when(WithdrawalCommand::Approve { by: admin() })
@@ -340,6 +353,14 @@ mod tests {
         given(vec![suspended(), released])
             .when(WithdrawalCommand::Approve { by: other })
             .then_expect_events(vec![WithdrawalEvent::WithdrawalApproved { by: other }]);
+    }
+
+    #[test]
+    fn what_is_overdue_is_not_let_go() {
+        TestFramework::<Withdrawal>::with(())
+            .given(vec![suspended()])
+            .when(WithdrawalCommand::Release { by: admin(), amount: None, now: at(100) })
+            .then_expect_error(WithdrawalError::Overdue(at(100)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use quotary_commands::event_log::log_time;
 use quotary_commands::quota::expire_hold::Expiring;
 use quotary_commands::{CommandError, Commands, Context, Refusal};
 use quotary_domain::TenantId;
@@ -41,6 +42,7 @@ async fn term(
         if leader.is_lost().await {
             return Err(sqlx::Error::PoolClosed);
         }
+        // Whether something ended too early is judged by the log's clock; this process' own may be wrong.
         expire_due(commands, pool, log_time(pool).await?).await?;
         tokio::select! {
             () = cancel.cancelled() => {}
@@ -48,12 +50,6 @@ async fn term(
         }
     }
     leader.resign().await
-}
-
-/// Now, by the clock that dates the log. By that one the auditor judges whether something ended too early, and this
-/// process' own may be wrong.
-async fn log_time(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query_scalar("select greatest(clock_timestamp(), (select recorded_at from log_head))").fetch_one(pool).await
 }
 
 /// Ends what the read models list as due at `now`; answers how much was listed. One that can't be ended now does not keep

@@ -22,7 +22,11 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(QUOTA_HOLDERS, transfer, [InsufficientQuota, AccountDisabled, LimitReached]),
         route!(Access::Account, list_transfers, []),
         route!(Access::Account, get_transfer, []),
-        route!(ADMINS, release_transfer, [TransferNotSuspended, SecondPersonRequired, AccountDisabled, WrongStatus]),
+        route!(
+            ADMINS,
+            release_transfer,
+            [TransferNotSuspended, ReviewOver, SecondPersonRequired, AccountDisabled, WrongStatus]
+        ),
         route!(ADMINS, refuse_transfer, [TransferNotSuspended, SecondPersonRequired, WrongStatus]),
         route!(Access::Account, account, []),
         route!(Access::Account, holds, []),

@@ -26,7 +26,7 @@ pub struct ReleaseTransfer {
 /// decides; a top-up by the tenant itself is released by another super admin.
 ///
 /// # Errors
-/// `not-found`, `transfer-not-suspended`, `second-person-required`, `account-disabled`.
+/// `not-found`, `transfer-not-suspended`, `review-over`, `second-person-required`, `account-disabled`.
 #[utoipa::path(post, path = "/v1/quota/transfers/{id}/release", tag = "quota",
     request_body(content = ReleaseTransfer, description = "may be absent"),
     params(("id" = Uuid, Path, description = "The transfer")),

@@ -21,7 +21,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
         route!(QUOTA_HOLDERS, cancel, [WrongStatus]),
-        route!(ADMINS, release, [WrongStatus, OwnRequest]),
+        route!(ADMINS, release, [WrongStatus, ReviewOver, OwnRequest]),
         route!(ADMINS, approve, [WrongStatus, OwnRequest, SecondPersonRequired]),
         route!(ADMINS, refuse, [WrongStatus, OwnRequest]),
         route!(ADMINS, mark_paid, [WrongStatus, OwnRequest]),

@@ -24,7 +24,7 @@ pub struct ReleaseWithdrawal {
 /// Lets a suspended withdrawal, or a part of it, go on to approval, which is another person's.
 ///
 /// # Errors
-/// `not-found`, `own-request`, `wrong-status`.
+/// `not-found`, `own-request`, `wrong-status`, `review-over`.
 #[utoipa::path(post, path = "/v1/withdrawals/{id}/release", tag = "withdrawals",
     request_body(content = ReleaseWithdrawal, description = "may be absent"),
     params(("id" = Uuid, Path, description = "The withdrawal")),

@@ -12,7 +12,8 @@ impl Commands {
     /// decider manages the giver and is no party; a top-up by the tenant itself is released by another super admin.
     ///
     /// # Errors
-    /// [`Refusal`](crate::refusal::Refusal) if the actor may not decide on it, it was decided on already, or giver or
+    /// [`Refusal`](crate::refusal::Refusal) if the actor may not decide on it, it was decided on already, its time
+    /// is over by the log's clock, or giver or
     /// receiver is disabled.
     pub async fn release_transfer(
         &self,
@@ -20,7 +21,8 @@ impl Commands {
         id: JournalId,
         amount: Option<Quota>,
     ) -> Outcome<TransferAfter> {
+        let now = self.log.time().await?;
         let decider = |plan: &mut _| Acting::open(context, plan).map(Decider::Admin);
-        self.decide_transfer(context, id, decider, |by| TransferCommand::Release { by, amount }).await
+        self.decide_transfer(context, id, decider, |by| TransferCommand::Release { by, amount, now }).await
     }
 }

@@ -12,7 +12,8 @@ impl Commands {
     /// Releases a suspended withdrawal: it waits for approval by another person, and the rest returns.
     ///
     /// # Errors
-    /// [`Refusal`](crate::refusal::Refusal) if the actor may not decide on it, it is not suspended, or the amount is
+    /// [`Refusal`](crate::refusal::Refusal) if the actor may not decide on it, it is not suspended, its time is over
+    /// by the log's clock, or the amount is
     /// zero or more than was asked for.
     pub async fn release_withdrawal(
         &self,
@@ -20,6 +21,7 @@ impl Commands {
         id: WithdrawalId,
         amount: Option<Quota>,
     ) -> Outcome<WithdrawalAfter> {
-        self.decide_withdrawal(context, id, Decider::Admin, |by| WithdrawalCommand::Release { by, amount }).await
+        let now = self.log.time().await?;
+        self.decide_withdrawal(context, id, Decider::Admin, |by| WithdrawalCommand::Release { by, amount, now }).await
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use quotary_commands::quota::expire_hold::Expiring;
-use quotary_commands::{Context, Refusal};
+use quotary_commands::{Context, Refusal, clock};
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaError, HoldPurpose};
 use quotary_domain::ledger::LedgerAccount;
 use quotary_domain::risk::{MovementRules, RiskPolicyError, RiskReason, RiskRules, Window};
@@ -313,6 +313,35 @@ async fn what_expires_ends_once_whoever_and_how_many_ask() {
     }
     let decided = house.here.release_transfer(&context(admin), transfer, None).await;
     assert_eq!(refusal(decided), TransferError::NotSuspended(TransferStatus::Expired).into());
+    house.leave().await;
+}
+
+#[tokio::test]
+async fn what_is_overdue_is_not_released_whatever_the_clock_of_the_process_says() {
+    let rules = RiskRules {
+        withdrawals: MovementRules { amount_above: Some(quota(10)), ..MovementRules::default() },
+        review_within_minutes: Some(5),
+        ..above(10)
+    };
+    let (house, admin, giver, receiver) = under(rules).await;
+    // Asked for an hour ago; the worker that ends it has not come by yet.
+    let ago = |actor| Context { now: clock::now() - TimeDelta::hours(1), ..context(actor) };
+    let sent = house.here.transfer_to(&ago(giver), receiver.account_id, quota(20), None).await.unwrap().value;
+    let asked = house.here.request_withdrawal(&ago(giver), quota(30), "{}".to_owned().into()).await.unwrap().value;
+    let (transfer, withdrawal) = (sent.id, asked.withdrawal_id);
+    let ended = sent.suspension.unwrap().expires_at.unwrap();
+    let events = house.count("select count(*) from events").await;
+    for by in [context(admin), ago(admin)] {
+        let late = house.here.release_transfer(&by, transfer, None).await;
+        assert_eq!(refusal(late), TransferError::Overdue(ended).into());
+        let late = house.here.release_withdrawal(&by, withdrawal, Some(quota(1))).await;
+        let ended = asked.withdrawal.request.as_ref().unwrap().expires_at.unwrap();
+        assert_eq!(refusal(late), WithdrawalError::Overdue(ended).into());
+    }
+    assert_eq!(house.count("select count(*) from events").await, events, "refusals change nothing");
+    house.here.refuse_transfer(&context(admin), transfer, None).await.expect("it returns either way");
+    house.here.cancel_withdrawal(&context(giver), withdrawal).await.expect("it returns either way");
+    assert_eq!((house.balance(giver).await, house.balance(receiver).await), ((100, 0), (0, 0)));
     house.leave().await;
 }
 
