@@ -24,6 +24,8 @@ CREATE SCHEMA orders_1;
 
 CREATE SCHEMA projects_1;
 
+CREATE SCHEMA proposals_1;
+
 CREATE SCHEMA read;
 
 CREATE SCHEMA reconciliations_1;
@@ -553,6 +555,21 @@ CREATE TABLE projects_1.projects (
     CONSTRAINT projects_sequence_check CHECK ((sequence > 0))
 );
 
+CREATE TABLE proposals_1.proposals (
+    proposal_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    proposed text NOT NULL,
+    status text NOT NULL,
+    expires_at timestamp with time zone,
+    proposed_at timestamp with time zone NOT NULL,
+    decided_by uuid,
+    decided_at timestamp with time zone,
+    reason text,
+    sequence bigint NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT proposals_status_check CHECK ((status = ANY (ARRAY['open'::text, 'confirmed'::text, 'declined'::text])))
+);
+
 CREATE TABLE public._sqlx_migrations (
     version bigint NOT NULL,
     description text NOT NULL,
@@ -1060,6 +1077,20 @@ CREATE VIEW read.projects AS
     projects.sequence
    FROM projects_1.projects;
 
+CREATE VIEW read.proposals AS
+ SELECT proposals.proposal_id,
+    proposals.tenant_id,
+    proposals.proposed,
+    proposals.status,
+    proposals.expires_at,
+    proposals.proposed_at,
+    proposals.decided_by,
+    proposals.decided_at,
+    proposals.reason,
+    proposals.sequence,
+    proposals."position"
+   FROM proposals_1.proposals;
+
 CREATE VIEW read.quota_daily AS
  SELECT quota_daily.agent_id,
     quota_daily.day,
@@ -1284,6 +1315,9 @@ ALTER TABLE ONLY projects_1.plans
 ALTER TABLE ONLY projects_1.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (project_id);
 
+ALTER TABLE ONLY proposals_1.proposals
+    ADD CONSTRAINT proposals_pkey PRIMARY KEY (proposal_id);
+
 ALTER TABLE ONLY public._sqlx_migrations
     ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
 
@@ -1445,6 +1479,10 @@ CREATE INDEX plans_project ON projects_1.plans USING btree (project_id, "positio
 
 CREATE INDEX projects_tenant ON projects_1.projects USING btree (tenant_id, project_id);
 
+CREATE INDEX proposals_tenant_id_position_idx ON proposals_1.proposals USING btree (tenant_id, "position");
+
+CREATE INDEX proposals_tenant_id_position_idx1 ON proposals_1.proposals USING btree (tenant_id, "position") WHERE (status = 'open'::text);
+
 CREATE INDEX bill_findings_class ON public.bill_findings USING btree (run_id, class, number);
 
 CREATE INDEX data_keys_erasing ON public.data_keys USING btree (erasing_since) WHERE (erasing_since IS NOT NULL);
@@ -1494,6 +1532,8 @@ GRANT USAGE ON SCHEMA notices_1 TO quotary_service;
 GRANT USAGE ON SCHEMA orders_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA projects_1 TO quotary_service;
+
+GRANT USAGE ON SCHEMA proposals_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA public TO quotary_service;
 GRANT USAGE ON SCHEMA public TO quotary_projector;
@@ -1567,6 +1607,8 @@ GRANT SELECT ON TABLE projects_1.grants TO quotary_service;
 GRANT SELECT ON TABLE projects_1.plans TO quotary_service;
 
 GRANT SELECT ON TABLE projects_1.projects TO quotary_service;
+
+GRANT SELECT ON TABLE proposals_1.proposals TO quotary_service;
 
 GRANT SELECT ON TABLE public._sqlx_migrations TO quotary_service;
 
@@ -1651,6 +1693,8 @@ GRANT SELECT ON TABLE read.plans TO quotary_service;
 GRANT SELECT ON TABLE read.postings TO quotary_service;
 
 GRANT SELECT ON TABLE read.projects TO quotary_service;
+
+GRANT SELECT ON TABLE read.proposals TO quotary_service;
 
 GRANT SELECT ON TABLE read.quota_daily TO quotary_service;
 

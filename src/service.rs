@@ -27,6 +27,7 @@ use quotary_projections::movements::Movements;
 use quotary_projections::notices::Notices;
 use quotary_projections::orders::Orders;
 use quotary_projections::projects::Projects;
+use quotary_projections::proposals::Proposals;
 use quotary_projections::reconciliations::Reconciliations;
 use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
@@ -261,7 +262,8 @@ impl Common {
                 .spawn(Licenses)
                 .spawn(LicenseStatistics)
                 .spawn(Reconciliations)
-                .spawn(Cases);
+                .spawn(Cases)
+                .spawn(Proposals);
         let statuses = runners.statuses();
         // A read model that gave up is shown by /readyz and /metrics; the others and the API go on.
         parts.spawn(async move { Ok(runners.join().await?) });
@@ -469,5 +471,6 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &LicenseStatistics).await?;
     generation::ensure(pool, &Reconciliations).await?;
     generation::ensure(pool, &Cases).await?;
+    generation::ensure(pool, &Proposals).await?;
     Ok(())
 }

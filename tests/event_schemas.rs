@@ -18,6 +18,7 @@ use quotary_domain::license::LicenseEvent;
 use quotary_domain::license_batch::LicenseBatchEvent;
 use quotary_domain::order::OrderEvent;
 use quotary_domain::project::ProjectEvent;
+use quotary_domain::proposal::ProposalEvent;
 use quotary_domain::reconciliation::ReconciliationEvent;
 use quotary_domain::reversal::ReversalEvent;
 use quotary_domain::risk::RiskPolicyEvent;
@@ -47,6 +48,7 @@ fn all_types() -> Vec<(&'static str, &'static str)> {
         ("Order", OrderEvent::NAMES),
         ("Reconciliation", ReconciliationEvent::NAMES),
         ("Case", CaseEvent::NAMES),
+        ("Proposal", ProposalEvent::NAMES),
     ];
     assert_eq!(names.map(|(aggregate, _)| aggregate).as_slice(), AGGREGATE_TYPES);
     names.iter().flat_map(|(aggregate, names)| names.iter().map(|name| (*aggregate, *name))).collect()
@@ -135,6 +137,7 @@ fn written(event: &Event) -> (&'static str, &'static str, Value) {
         Event::Transfer(event) => of(event),
         Event::RiskPolicy(event) => of(event),
         Event::Reversal(event) => of(event),
+        Event::Proposal(event) => of(event),
         Event::Order(event) => of(event),
         Event::Reconciliation(event) => of(event),
         Event::Case(event) => of(event),

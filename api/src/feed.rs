@@ -156,7 +156,8 @@ async fn heal(models: &Loaded, pool: &PgPool, recorded: &RecordedEvent, event: &
         | Event::Reversal(_)
         | Event::Order(_)
         | Event::Reconciliation(_)
-        | Event::Case(_) => {}
+        | Event::Case(_)
+        | Event::Proposal(_) => {}
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ pub mod orders;
 pub mod problem;
 mod problem_of;
 pub mod projects;
+pub mod proposals;
 pub mod quota;
 pub mod reason;
 pub mod reconciliations;

@@ -12,6 +12,7 @@ use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::proposal::ProposalError;
 use quotary_domain::reconciliation::ReconciliationError;
 use quotary_domain::reversal::ReversalError;
 use quotary_domain::risk::RiskPolicyError;
@@ -84,6 +85,7 @@ impl From<Refusal> for Problem {
             Refusal::Transfer(error) => transfer(&error),
             Refusal::RiskPolicy(error) => risk_policy(&error),
             Refusal::Reversal(error) => reversal(&error),
+            Refusal::Proposal(error) => proposal(&error),
             Refusal::Order(error) => order(&error),
             Refusal::Reconciliation(error) => reconciliation(&error),
             Refusal::Case(error) => case(&error),
@@ -200,6 +202,16 @@ fn risk_policy(error: &RiskPolicyError) -> Problem {
         RiskPolicyError::Invalid { field, detail } => Problem::invalid(format!("/{field}"), *detail),
         RiskPolicyError::BelowMinimum { .. } => Problem::invalid("/amount", error.to_string()),
         RiskPolicyError::AboveMaximum { .. } => Problem::new(Code::LimitReached, error.to_string()),
+    }
+}
+
+fn proposal(error: &ProposalError) -> Problem {
+    match error {
+        ProposalError::Unknown => Problem::not_found("proposal"),
+        ProposalError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
+        ProposalError::SamePerson => Problem::new(Code::SecondPersonRequired, error.to_string()),
+        ProposalError::NotOpen(_) => Problem::new(Code::WrongStatus, error.to_string()),
+        ProposalError::Overdue(_) => Problem::new(Code::ReviewOver, error.to_string()),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
     agents, audit, auth, cases, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi,
-    orders, projects, quota, reconciliations, risk_rules, stats, withdrawals,
+    orders, projects, proposals, quota, reconciliations, risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -47,6 +47,7 @@ pub fn routes() -> Vec<Route> {
         withdrawals::routes(), // /v1/withdrawals…           quota turned into money
         stats::routes(),      // /v1/stats/…             statistics
         reconciliations::routes(), // /v1/reconciliations…  what we say, compared
+        proposals::routes(),  // /v1/proposals…         what waits for a second super admin
         cases::routes(),      // /v1/cases…             differences until they are explained
         audit::routes(),      // /v1/audit/…                the log, for auditors
         client::routes(),     // /v1/client/…            signed calls of client software

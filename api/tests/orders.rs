@@ -187,3 +187,53 @@ async fn a_journal_is_reversed_once_and_what_can_not_be_says_why() {
     assert_eq!((&last["kind"], &last["source_id"]), (&json!("reversal"), &json!(journal)), "{last}");
     stand.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_back_more_than_one_may_move_waits_for_a_second_super_admin() {
+    let stand = Stand::new().await;
+    let second = stand.account(stand.admin, "second", Role::SuperAdmin).await;
+    let batch = batch(&stand).await;
+    let top_up = json!({ "agent_id": id(stand.agent), "amount": 500 });
+    let made = stand.post(stand.admin, "/v1/quota/top-ups", &top_up).await.expect(201);
+    let journal = made.body["id"].as_str().unwrap().to_owned();
+    let token = stand.token(stand.admin);
+    let rules = json!({ "second_person_above": 99, "review_within_minutes": 60 }).to_string();
+    stand.call(axum::http::Method::PUT, "/v1/risk-rules", Some(&token), Some(&rules)).await.expect(200);
+
+    let head = stand.head().await.to_string();
+    let (path, why) =
+        (format!("/v1/ledger/journals/{journal}/reverse"), json!({ "reason": "typed twice" }).to_string());
+    let headers = [("quotary-min-position", head.as_str())];
+    let waits = stand.call_with(axum::http::Method::POST, &path, Some(&token), Some(&why), &headers).await.expect(202);
+    let proposal = waits.header("location").to_owned();
+    let seen = &waits.body["proposal"];
+    assert_eq!((&seen["act"], &seen["subject_id"]), (&json!("reverse_journal"), &json!(journal)), "{seen}");
+    assert_eq!((&seen["amount"], &seen["limit"], &seen["status"]), (&json!(500), &json!(99), &json!("open")));
+    let account = format!("/v1/quota/accounts/{}", id(stand.agent));
+    assert_eq!(stand.get(stand.agent, &account).await.body["available"], 1_400, "nothing has moved");
+
+    let confirm = format!("{proposal}/confirm");
+    stand.post(stand.admin, &confirm, &json!({})).await.refused(403, "second-person-required");
+    for actor in [stand.agent_admin, stand.agent, stand.auditor, stand.analyst] {
+        stand.post(actor, &confirm, &json!({})).await.refused(403, "forbidden");
+    }
+    stand.post(stand.other_admin, &confirm, &json!({})).await.refused(404, "not-found");
+    stand.get(stand.other_admin, &proposal).await.refused(404, "not-found");
+    let open = stand.get(second, "/v1/proposals?open=true").await.expect(200);
+    assert_eq!(open.body["items"].as_array().unwrap().len(), 1, "{}", open.body);
+    let done = stand.post(second, &confirm, &json!({})).await.expect(200);
+    assert_eq!((&done.body["status"], &done.body["reversal"]["amount"]), (&json!("confirmed"), &json!(500)));
+    assert_eq!(stand.get(stand.agent, &account).await.body["available"], 900);
+    stand.post(second, &confirm, &json!({})).await.refused(409, "wrong-status");
+
+    let refund = format!("/v1/license-batches/{batch}/refund");
+    let waits = stand.post(stand.agent_admin, &refund, &json!({})).await.expect(202);
+    let proposal = waits.header("location").to_owned();
+    let declined = stand.post(second, &format!("{proposal}/decline"), &json!({ "reason": "sold for good" })).await;
+    assert_eq!(declined.expect(200).body["status"], "declined");
+    let known = stand.get(stand.auditor, &proposal).await.expect(200).body;
+    assert_eq!((&known["decided_by"], &known["declined_because"]), (&json!(id(second)), &json!("sold for good")));
+    assert_eq!(stand.get(stand.agent, &account).await.body["available"], 900);
+    assert!(stand.get(second, "/v1/proposals?open=true").await.body["items"].as_array().unwrap().is_empty());
+    stand.end().await;
+}

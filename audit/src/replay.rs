@@ -121,6 +121,7 @@ enum Type {
     Order,
     Reconciliation,
     Case,
+    Proposal,
 }
 
 impl Type {
@@ -139,6 +140,7 @@ impl Type {
             "Order" => Self::Order,
             "Reconciliation" => Self::Reconciliation,
             "Case" => Self::Case,
+            "Proposal" => Self::Proposal,
             _ => return None,
         })
     }
@@ -298,6 +300,7 @@ impl Replay {
         let tenants = &self.tenants;
         let tenant = |number| tenants.id(number);
         self.records.end_step(&step, &mut self.found, tenant);
+        self.records.check_second_person(&step, &mut self.found, tenant);
         self.ledger.end_step(&mut step, &mut self.found, tenant);
         self.movements.end_step(&mut step, &self.ledger, &mut self.found, tenant);
         self.licensing.end_step(&mut step, &self.ledger, &mut self.found, tenant);
@@ -410,6 +413,11 @@ impl Replay {
             Type::Case => {
                 if let Some(event) = read(seen, entry, found) {
                     self.records.case(seen, &event, found);
+                }
+            }
+            Type::Proposal => {
+                if let Some(event) = read(seen, entry, found) {
+                    self.records.proposal(seen, event, &mut self.step, found);
                 }
             }
         }

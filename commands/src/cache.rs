@@ -15,6 +15,7 @@ use quotary_domain::license::License;
 use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::order::Order;
 use quotary_domain::project::Project;
+use quotary_domain::proposal::Proposal;
 use quotary_domain::reconciliation::Reconciliation;
 use quotary_domain::reversal::Reversal;
 use quotary_domain::risk::RiskPolicy;
@@ -75,6 +76,7 @@ pub struct Caches {
     orders: Slots<Order>,
     reconciliations: Slots<Reconciliation>,
     cases: Slots<Case>,
+    proposals: Slots<Proposal>,
 }
 
 impl Caches {
@@ -96,6 +98,7 @@ impl Caches {
             orders: Cache::new(small),
             reconciliations: Cache::new(small),
             cases: Cache::new(small),
+            proposals: Cache::new(small),
         }
     }
 }
@@ -130,6 +133,7 @@ stored!(
     Order: orders,
     Reconciliation: reconciliations,
     Case: cases,
+    Proposal: proposals,
 );
 
 /// A locked aggregate.

@@ -19,6 +19,7 @@ pub mod log;
 pub mod order;
 pub mod password;
 pub mod project;
+pub mod proposal;
 pub mod quota;
 pub mod reconciliation;
 pub mod refusal;

@@ -9,6 +9,7 @@ use quotary_domain::license::LicenseError;
 use quotary_domain::license_batch::LicenseBatchError;
 use quotary_domain::order::OrderError;
 use quotary_domain::project::ProjectError;
+use quotary_domain::proposal::ProposalError;
 use quotary_domain::reconciliation::ReconciliationError;
 use quotary_domain::reversal::ReversalError;
 use quotary_domain::risk::RiskPolicyError;
@@ -84,6 +85,9 @@ pub enum Refusal {
     /// A rule of [`quotary_domain::reversal`].
     #[error(transparent)]
     Reversal(#[from] ReversalError),
+    /// A rule of [`quotary_domain::proposal`].
+    #[error(transparent)]
+    Proposal(#[from] ProposalError),
     /// A rule of [`quotary_domain::order`].
     #[error(transparent)]
     Order(#[from] OrderError),

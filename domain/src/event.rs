@@ -15,6 +15,7 @@ use crate::license::LicenseEvent;
 use crate::license_batch::LicenseBatchEvent;
 use crate::order::OrderEvent;
 use crate::project::ProjectEvent;
+use crate::proposal::ProposalEvent;
 use crate::reconciliation::ReconciliationEvent;
 use crate::reversal::ReversalEvent;
 use crate::risk::RiskPolicyEvent;
@@ -112,6 +113,7 @@ pub enum Event {
     Order(OrderEvent),
     Reconciliation(ReconciliationEvent),
     Case(CaseEvent),
+    Proposal(ProposalEvent),
 }
 
 /// Why an event of the log can't be read.
@@ -151,6 +153,7 @@ pub const AGGREGATE_TYPES: &[&str] = &[
     "Order",
     "Reconciliation",
     "Case",
+    "Proposal",
 ];
 
 impl RecordedEvent {
@@ -174,6 +177,7 @@ impl RecordedEvent {
             "Order" => serde_json::from_str(text).map(Event::Order),
             "Reconciliation" => serde_json::from_str(text).map(Event::Reconciliation),
             "Case" => serde_json::from_str(text).map(Event::Case),
+            "Proposal" => serde_json::from_str(text).map(Event::Proposal),
             other => {
                 return Err(DecodeError::UnknownAggregate {
                     position: self.position,

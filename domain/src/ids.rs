@@ -64,6 +64,8 @@ ids! {
     ReconciliationId,
     /// A difference that a run found, until it is explained.
     CaseId,
+    /// What waits for a second person.
+    ProposalId,
 }
 
 impl HoldId {

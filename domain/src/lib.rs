@@ -17,6 +17,7 @@ pub mod license;
 pub mod license_batch;
 pub mod order;
 pub mod project;
+pub mod proposal;
 pub mod quota;
 pub mod reconciliation;
 pub mod reversal;
@@ -30,8 +31,8 @@ pub use access::{Actor, Role};
 pub use aggregate::{Aggregate, EventName};
 pub use event::{DecodeError, Event, Metadata, RecordedEvent};
 pub use ids::{
-    AccountId, ApiKeyId, BatchId, CaseId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, ReconciliationId,
-    TenantId, WithdrawalId,
+    AccountId, ApiKeyId, BatchId, CaseId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, ProposalId,
+    ReconciliationId, TenantId, WithdrawalId,
 };
 pub use quota::{Quota, QuotaError};
 pub use sealed::Sealed;

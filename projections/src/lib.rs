@@ -32,6 +32,7 @@ pub mod orders;
 pub mod page;
 pub mod projection;
 pub mod projects;
+pub mod proposals;
 pub mod raw_log;
 pub mod rebuild;
 pub mod reconciliations;

@@ -15,6 +15,7 @@ use quotary_domain::license::License;
 use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::order::Order;
 use quotary_domain::project::Project;
+use quotary_domain::proposal::Proposal;
 use quotary_domain::reconciliation::Reconciliation;
 use quotary_domain::reversal::Reversal;
 use quotary_domain::risk::RiskPolicy;
@@ -85,7 +86,8 @@ pub async fn run(pool: &PgPool) -> Result<u64, CrossCheckError> {
         + check::<Reversal>(pool).await?
         + check::<Order>(pool).await?
         + check::<Reconciliation>(pool).await?
-        + check::<Case>(pool).await?)
+        + check::<Case>(pool).await?
+        + check::<Proposal>(pool).await?)
 }
 
 async fn check<A: Aggregate>(pool: &PgPool) -> Result<u64, CrossCheckError> {

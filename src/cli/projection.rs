@@ -10,7 +10,7 @@ use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
     accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    reconciliations, withdrawals,
+    proposals, reconciliations, withdrawals,
 };
 use sqlx::PgPool;
 
@@ -51,6 +51,7 @@ impl Projection {
                     "movements" => anew(&pool, movements::Movements).await?,
                     "notices" => anew(&pool, notices::Notices).await?,
                     "orders" => anew(&pool, orders::Orders).await?,
+                    "proposals" => anew(&pool, proposals::Proposals).await?,
                     "projects" => anew(&pool, projects::Projects).await?,
                     "withdrawals" => anew(&pool, withdrawals::Withdrawals).await?,
                     _ => return Err(format!("there is no read model {name}; `projection list` shows them").into()),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use quotary_commands::ledger::reverse::JournalReversed;
+use quotary_commands::proposal::propose::Taken;
 use quotary_domain::JournalId;
 use quotary_projections::journals;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use crate::extract::{Amount, ApiCommand, ApiPath, MinPosition};
 use crate::problem::Problem;
+use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
 
@@ -58,20 +60,21 @@ impl From<JournalReversed> for ReversedJournal {
 }
 
 /// Takes a top-up or transfer, or a part of its amount, back by a new journal: a top-up returns to whoever gave it, a
-/// transfer to its giver. Once only. Licences are refunded with their batch or order instead.
+/// transfer to its giver. Once only. More than one may move alone waits for a second super admin. Licences are refunded with their batch or order instead.
 ///
 /// # Errors
 /// `not-found`, `not-reversible`, `already-reversed`, `insufficient-quota`.
 #[utoipa::path(post, path = "/v1/ledger/journals/{id}/reverse", tag = "ledger", request_body = ReverseJournal,
     params(("id" = Uuid, Path, description = "The journal")),
     responses((status = 201, description = "The reversal", body = ReversedJournal),
+              (status = 202, description = "It waits for a second super admin", body = Waiting),
               (status = 200, description = "The reversal, which had been made before", body = ReversedJournal)))]
 pub async fn handle(
     State(state): State<AppState>,
     position: MinPosition,
     ApiPath(id): ApiPath<Uuid>,
     command: ApiCommand<ReverseJournal>,
-) -> Result<Reply<ReversedJournal>, Problem> {
+) -> Result<Reply<DoneOrWaiting<ReversedJournal>>, Problem> {
     position.wait(&state, &[journals::NAME]).await?;
     let context = command.context("ledger.reverse");
     // Only where to look; what stands there is read from the log and checked.
@@ -79,7 +82,21 @@ pub async fn handle(
     let positions = journals::positions(&state.pool, context.tenant_id, id).await?;
     let ReverseJournal { amount, reason } = command.body;
     let done = state.commands.reverse_journal(&context, id, &positions, amount.map(|amount| amount.0), reason).await?;
-    let (added, journal_id) = (done.value.added, done.value.made.journal_id);
-    let reply = Reply::new(done, ReversedJournal::from);
-    Ok(if added { reply.created(format!("/v1/ledger/journals/{journal_id}")) } else { reply })
+    let location = match &done.value {
+        Taken::Proposed(proposed) => format!("/v1/proposals/{}", proposed.proposal_id),
+        Taken::Done(reversed) => format!("/v1/ledger/journals/{}", reversed.made.journal_id),
+    };
+    let (waits, added) = match &done.value {
+        Taken::Proposed(_) => (true, true),
+        Taken::Done(reversed) => (false, reversed.added),
+    };
+    let reply = Reply::new(done, |taken| match taken {
+        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
+        Taken::Done(reversed) => DoneOrWaiting::Done(reversed.into()),
+    });
+    Ok(match (waits, added) {
+        (true, _) => reply.accepted(location),
+        (false, true) => reply.created(location),
+        (false, false) => reply,
+    })
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use quotary_commands::license_batch::refund::BatchRefunded;
+use quotary_commands::proposal::propose::Taken;
 use quotary_domain::BatchId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use super::Batch;
 use crate::extract::{ApiCommand, ApiPath, NoBody};
 use crate::problem::Problem;
+use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
 
@@ -51,26 +53,37 @@ pub struct RefundedBatch {
 }
 
 /// Refunds a batch: its agent gets the quota back, ancestors give back their commissions, and its licences are disabled.
-/// A batch that an order bought is refunded with its order.
+/// A batch that an order bought is refunded with its order. More than one may move alone waits for a second super admin.
 ///
 /// # Errors
 /// `not-found`, `forbidden`, `already-refunded`, `batch-has-order`.
 #[utoipa::path(post, path = "/v1/license-batches/{id}/refund", tag = "license-batches", request_body = NoBody,
     params(("id" = Uuid, Path, description = "The batch")),
-    responses((status = 200, description = "The batch", body = RefundedBatch)))]
+    responses((status = 200, description = "The batch", body = RefundedBatch),
+              (status = 202, description = "It waits for a second super admin", body = Waiting)))]
 pub async fn handle(
     State(state): State<AppState>,
     ApiPath(id): ApiPath<Uuid>,
     command: ApiCommand<NoBody>,
-) -> Result<Reply<RefundedBatch>, Problem> {
+) -> Result<Reply<DoneOrWaiting<RefundedBatch>>, Problem> {
     let context = command.context("license_batch.refund");
     let done = state.commands.refund_batch(&context, BatchId(id)).await?;
-    // On this node its licences are refused from this answer on.
-    state.license_index.observe_refund(BatchId(id));
-    let sequence = done.value.after.sequence;
-    let reply = Reply::new(done, |refunded| RefundedBatch {
-        batch: Batch::after(&refunded.after),
-        quota: refunded.refund.into(),
+    let location = match &done.value {
+        Taken::Proposed(proposed) => Err(format!("/v1/proposals/{}", proposed.proposal_id)),
+        Taken::Done(refunded) => Ok(refunded.after.sequence),
+    };
+    if location.is_ok() {
+        // On this node its licences are refused from this answer on.
+        state.license_index.observe_refund(BatchId(id));
+    }
+    let reply = Reply::new(done, |taken| match taken {
+        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
+        Taken::Done(refunded) => {
+            DoneOrWaiting::Done(RefundedBatch { batch: Batch::after(&refunded.after), quota: refunded.refund.into() })
+        }
     });
-    Ok(reply.etag(sequence))
+    Ok(match location {
+        Ok(sequence) => reply.etag(sequence),
+        Err(location) => reply.accepted(location),
+    })
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use quotary_commands::order::refund::RefundRequest;
+use quotary_commands::proposal::propose::Taken;
 use quotary_domain::OrderId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use super::answer::Order;
 use crate::extract::{Amount, ApiCommand, ApiPath, Time};
 use crate::license_batches::refund::LedgerRefund;
 use crate::problem::Problem;
+use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
 
@@ -41,19 +43,21 @@ pub struct RefundedOrder {
 }
 
 /// Pays an order, or a part of it, back. A part moves money alone. What brings the order to its whole amount also takes
-/// its batch back: the agent gets its quota back, ancestors give back their commissions, and the licences are disabled.
+/// its batch back: the agent gets its quota back, ancestors give back their commissions, and the licences are disabled; if that is more than one
+/// may move alone, it waits for a second super admin.
 ///
 /// # Errors
 /// `not-found`, `already-refunded`, `already-exists`, `limit-reached`.
 #[utoipa::path(post, path = "/v1/orders/{id}/refund", tag = "orders",
     request_body(content = RefundOrder, description = "may be absent"),
     params(("id" = Uuid, Path, description = "The order")),
-    responses((status = 200, description = "The order", body = RefundedOrder)))]
+    responses((status = 200, description = "The order", body = RefundedOrder),
+              (status = 202, description = "It waits for a second super admin", body = Waiting)))]
 pub async fn handle(
     State(state): State<AppState>,
     ApiPath(id): ApiPath<Uuid>,
     command: ApiCommand<RefundOrder>,
-) -> Result<Reply<RefundedOrder>, Problem> {
+) -> Result<Reply<DoneOrWaiting<RefundedOrder>>, Problem> {
     let context = command.context("order.refund");
     let RefundOrder { amount, reason, provider_refund_id, refunded_at } = command.body;
     let ask = RefundRequest {
@@ -63,14 +67,26 @@ pub async fn handle(
         refunded_at: refunded_at.map(|time| time.0),
     };
     let done = state.commands.refund_order(&context, OrderId(id), ask).await?;
-    let (sequence, batch) = (done.value.after.sequence, done.value.after.order.payment.as_ref());
-    if let (Some(_), Some(batch)) = (done.value.batch, batch.and_then(|payment| payment.batch_id)) {
+    let location = match &done.value {
+        Taken::Proposed(proposed) => Err(format!("/v1/proposals/{}", proposed.proposal_id)),
+        Taken::Done(refunded) => Ok(refunded.after.sequence),
+    };
+    if let Taken::Done(refunded) = &done.value
+        && let (Some(_), Some(payment)) = (refunded.batch, &refunded.after.order.payment)
+        && let Some(batch) = payment.batch_id
+    {
         // On this node its licences are refused from this answer on.
         state.license_index.observe_refund(batch);
     }
-    let reply = Reply::new(done, |refunded| RefundedOrder {
-        order: Order::after(&refunded.after),
-        quota: refunded.batch.map(LedgerRefund::from),
+    let reply = Reply::new(done, |taken| match taken {
+        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
+        Taken::Done(refunded) => DoneOrWaiting::Done(RefundedOrder {
+            order: Order::after(&refunded.after),
+            quota: refunded.batch.map(LedgerRefund::from),
+        }),
     });
-    Ok(reply.etag(sequence))
+    Ok(match location {
+        Ok(sequence) => reply.etag(sequence),
+        Err(location) => reply.accepted(location),
+    })
 }

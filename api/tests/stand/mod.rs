@@ -25,7 +25,7 @@ use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::{
     accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    reconciliations, withdrawals,
+    proposals, reconciliations, withdrawals,
 };
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -124,7 +124,8 @@ impl Stand {
             .spawn(licenses::Licenses)
             .spawn(license_stats::LicenseStatistics)
             .spawn(reconciliations::Reconciliations)
-            .spawn(cases::Cases);
+            .spawn(cases::Cases)
+            .spawn(proposals::Proposals);
         tokio::spawn(async move { runners.join().await.unwrap() });
         let models = feed::load(&pool).await.unwrap();
         tokio::spawn(feed::run(events.feed(models.position), models.clone(), pool.clone()));

@@ -241,9 +241,10 @@ impl Licensing {
             }
             BatchEvent::BatchLinkedToOrder { order_id } => batch.link(seen, order_id, found),
             BatchEvent::RefundedLicensesDisabled { chunk, count } => batch.disable(seen, chunk, count, found),
-            BatchEvent::BatchRefunded { journal_id, amount, order_id, .. } => {
+            BatchEvent::BatchRefunded { journal_id, amount, order_id, by } => {
                 batch.refund(seen, amount.0, order_id, found);
                 during.refund = Some((journal_id, amount.0));
+                during.by_a_person = by.is_some();
             }
             BatchEvent::BatchExported { count, .. } => {
                 if count != batch.announced {

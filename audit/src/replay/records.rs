@@ -1,15 +1,16 @@
-//! Tenants, accounts, projects, policies, orders, reconciliations and cases: what brings them into being, and their
+//! Tenants, accounts, projects, policies, orders, proposals, reconciliations and cases: what brings them into being, and their
 //! legal changes.
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger::spot_finding;
+use super::ledger::{spot, spot_finding};
 use super::shapes::{
-    AccountEvent, CaseEvent, OrderEvent, ProjectEvent, ReconciliationEvent, RiskPolicyEvent, Rules, TenantEvent,
+    AccountEvent, Act, CaseEvent, OrderEvent, ProjectEvent, ProposalEvent, ReconciliationEvent, RiskPolicyEvent, Rules,
+    TenantEvent,
 };
-use super::step::Step;
+use super::step::{Confirmed, Spot, SpotKind, Step, Subject};
 use super::values::{Fingerprint, Id};
 use super::{Found, Kind, Seen};
 
@@ -27,6 +28,17 @@ pub(super) struct Records {
     pub orders: HashMap<Id, Order>,
     reconciliations: HashMap<Id, RunState>,
     cases: HashMap<Id, CaseState>,
+    proposals: HashMap<Id, Proposal>,
+    /// What one person may move alone, by tenant.
+    alone: HashMap<u32, u64>,
+}
+
+/// What waits for a second person.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Proposal {
+    subject: Subject,
+    asked_by: Id,
+    open: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,6 +154,39 @@ impl Records {
         }
     }
 
+    /// What one person may not take back alone, another one has confirmed; and what was confirmed was done.
+    pub fn check_second_person(&self, step: &Step, found: &mut Found, tenant: impl Fn(u32) -> Uuid) {
+        let limit = |tenant: u32| self.alone.get(&tenant).copied().unwrap_or(u64::MAX);
+        let confirmed = |subject| step.confirmed.iter().any(|known| known.subject == subject);
+        let mut alone = |at: Spot, amount: u64| {
+            let text = format!("{amount} is taken back, and no second person has confirmed it");
+            found.add(spot_finding(at, Kind::Party, text, &tenant));
+        };
+        for reversal in &step.reversals {
+            let subject = Subject::Journal(reversal.reverses, reversal.amount);
+            if reversal.amount > limit(reversal.at.tenant) && !confirmed(subject) {
+                alone(reversal.at, reversal.amount);
+            }
+        }
+        for (id, batch) in &step.batches {
+            let Some((_, amount)) = batch.refund.filter(|_| batch.by_a_person) else { continue };
+            if amount > limit(batch.at.tenant) && !confirmed(Subject::Batch(*id)) {
+                alone(batch.at, amount);
+            }
+        }
+        for Confirmed { at, subject } in &step.confirmed {
+            let done = match subject {
+                Subject::Journal(reverses, amount) => {
+                    step.reversals.iter().any(|made| made.reverses == *reverses && made.amount == *amount)
+                }
+                Subject::Batch(id) => step.batches.get(id).is_some_and(|batch| batch.refund.is_some()),
+            };
+            if !done {
+                found.add(spot_finding(*at, Kind::State, "what was confirmed was not done".to_owned(), &tenant));
+            }
+        }
+    }
+
     /// An event of a project.
     pub fn project(&mut self, seen: &Seen<'_>, event: &ProjectEvent, found: &mut Found) {
         if let ProjectEvent::ProjectCreated { .. } = event {
@@ -171,12 +216,13 @@ impl Records {
     }
 
     /// An event of a tenant's rules.
-    #[expect(clippy::unused_self, reason = "reads like the others")]
     pub fn policy(&mut self, seen: &Seen<'_>, event: &RiskPolicyEvent, found: &mut Found) {
         let RiskPolicyEvent::RiskRulesSet { rules, .. } = event;
         if Id::from(seen.tenant_id) != seen.id {
             found.add(seen.finding(Kind::StreamTenant, "a tenant's rules are its own"));
         }
+        let limit = rules.second_person_above.as_ref().map_or(u64::MAX, |limit| limit.0);
+        self.alone.insert(seen.tenant, limit);
         if !are_sound(rules) {
             found.add(seen.finding(Kind::State, "the rules make no sense"));
         }
@@ -219,6 +265,36 @@ impl Records {
                 }
                 order.refunded = Some(refunded);
             }
+        }
+    }
+
+    /// An event of what waits for a second person.
+    pub fn proposal(&mut self, seen: &Seen<'_>, event: ProposalEvent, step: &mut Step, found: &mut Found) {
+        if let ProposalEvent::ActProposed(proposed) = event {
+            if proposed.amount.0 <= proposed.limit.0 {
+                found.add(seen.finding(Kind::Amount, "one person may move that alone"));
+            }
+            let subject = match proposed.act {
+                Act::ReverseJournal { reverses, .. } => Subject::Journal(reverses, proposed.amount.0),
+                Act::RefundBatch { batch_id } | Act::RefundOrder { batch_id, .. } => Subject::Batch(batch_id),
+            };
+            let proposal = Proposal { subject, asked_by: proposed.asked_by, open: true };
+            if self.proposals.insert(seen.id, proposal).is_some() {
+                found.add(seen.finding(Kind::StreamStart, "it was proposed before"));
+            }
+            return;
+        }
+        let Some(proposal) = self.proposals.get_mut(&seen.id) else {
+            return found.add(seen.finding(Kind::StreamStart, "it was never proposed"));
+        };
+        if !std::mem::replace(&mut proposal.open, false) {
+            found.add(seen.finding(Kind::State, "the proposal was decided on before"));
+        }
+        if let ProposalEvent::ActConfirmed { by } = event {
+            if by == proposal.asked_by {
+                found.add(seen.finding(Kind::Party, format!("{by} proposed and confirms it")));
+            }
+            step.confirmed.push(Confirmed { at: spot(seen, SpotKind::Proposal), subject: proposal.subject });
         }
     }
 

@@ -470,6 +470,63 @@ pub(super) enum ReversalEvent {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) enum ProposalEvent {
+    ActProposed(Proposed),
+    ActConfirmed {
+        by: Id,
+    },
+    ActDeclined {
+        by: Id,
+        #[serde(default)]
+        reason: Option<Text>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Proposed {
+    pub act: Act,
+    pub amount: Amount,
+    pub limit: Amount,
+    pub asked_by: Id,
+    #[serde(default)]
+    expires_at: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Act {
+    ReverseJournal {
+        reverses: Id,
+        from: Id,
+        #[serde(default)]
+        to: Option<Id>,
+        original: Amount,
+        reason: Text,
+    },
+    RefundBatch {
+        batch_id: Id,
+    },
+    RefundOrder {
+        order_id: Id,
+        batch_id: Id,
+        refund: OrderRefund,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OrderRefund {
+    amount: Amount,
+    #[serde(default)]
+    provider_refund_id: Option<Text>,
+    refunded_at: Time,
+    #[serde(default)]
+    reason: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) enum OrderEvent {
     OrderPaid(Payment),
     OrderRefunded {
@@ -517,7 +574,7 @@ pub(super) struct Rules {
     #[serde(default)]
     pub night: Option<Night>,
     #[serde(default)]
-    second_person_above: Option<Amount>,
+    pub second_person_above: Option<Amount>,
     #[serde(default)]
     pub review_within_minutes: Option<u32>,
 }

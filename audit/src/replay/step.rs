@@ -23,6 +23,8 @@ pub(super) struct Step {
     pub returns: Vec<Returned>,
     /// Journals that were reversed.
     pub reversals: Vec<Reversal>,
+    /// Proposals that a second person confirmed.
+    pub confirmed: Vec<Confirmed>,
     /// Batches that something happened to.
     pub batches: HashMap<Id, BatchStep>,
     /// Withdrawals that something happened to, or their holds.
@@ -40,6 +42,7 @@ impl Step {
             && self.earnings.is_empty()
             && self.returns.is_empty()
             && self.reversals.is_empty()
+            && self.confirmed.is_empty()
             && self.batches.is_empty()
             && self.withdrawals.is_empty()
             && self.transfers.is_empty()
@@ -53,6 +56,7 @@ impl Step {
         self.earnings.clear();
         self.returns.clear();
         self.reversals.clear();
+        self.confirmed.clear();
         self.batches.clear();
         self.withdrawals.clear();
         self.transfers.clear();
@@ -76,6 +80,7 @@ pub(super) enum SpotKind {
     Withdrawal,
     Transfer,
     Reversal,
+    Proposal,
 }
 
 impl SpotKind {
@@ -86,6 +91,7 @@ impl SpotKind {
             Self::Withdrawal => "Withdrawal",
             Self::Transfer => "Transfer",
             Self::Reversal => "Reversal",
+            Self::Proposal => "Proposal",
         }
     }
 }
@@ -150,6 +156,22 @@ pub(super) struct Reversal {
     pub amount: u64,
 }
 
+/// A proposal that a second person confirmed, so that what it proposes stands in the step.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Confirmed {
+    pub at: Spot,
+    pub subject: Subject,
+}
+
+/// What a proposal takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Subject {
+    /// So much of a journal.
+    Journal(Id, u64),
+    /// A batch, with its order or without.
+    Batch(Id),
+}
+
 /// What happened to a batch in the step.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BatchStep {
@@ -162,11 +184,13 @@ pub(super) struct BatchStep {
     pub unearned: Vec<(Id, i128)>,
     /// The refund, if there was one.
     pub refund: Option<(Id, u64)>,
+    /// A person said so, and nothing that runs by itself.
+    pub by_a_person: bool,
 }
 
 impl BatchStep {
     pub fn new(at: Spot) -> Self {
-        Self { at, unpaid: 0, unissued: 0, unearned: Vec::new(), refund: None }
+        Self { at, unpaid: 0, unissued: 0, unearned: Vec::new(), refund: None, by_a_person: false }
     }
 
     /// Adds to what an ancestor earned.

@@ -409,6 +409,70 @@ fn reversals_refunds_and_commissions_are_bound_to_their_originals() {
     assert_eq!(log.check().unwrap_err().kind, Kind::Refund);
 }
 
+/// The history under a rule: agent 3 was given 100 more; 80 of it is taken back by two people, then a batch refunded.
+fn careful() -> Log {
+    let mut log = history();
+    log.step(&[("RiskPolicy", TENANT, json!({"RiskRulesSet": {"rules": {"second_person_above": 50}, "by": id(8)}}))])
+        .step(&[("AgentQuota", 3, json!({"QuotaToppedUp": {"journal_id": id(120), "amount": 100}}))])
+        .step(&[(
+            "Proposal",
+            80,
+            json!({"ActProposed": {"act": {"reverse_journal": {"reverses": id(120), "from": id(3), "original": 100,
+            "reason": "typed twice"}}, "amount": 80, "limit": 50, "asked_by": id(8)}}),
+        )])
+        .step(&[
+            ("Proposal", 80, json!({"ActConfirmed": {"by": id(9)}})),
+            (
+                "Reversal",
+                120,
+                json!({"JournalReversed": {"journal_id": id(121), "reverses": id(120), "amount": 80,
+            "reason": "typed twice", "by": id(9)}}),
+            ),
+            (
+                "AgentQuota",
+                3,
+                json!({"QuotaTakenBack": {"journal_id": id(121), "reverses": {"journal": id(120)}, "amount": 80,
+            "origin": "issuance"}}),
+            ),
+        ]);
+    log
+}
+
+#[test]
+fn what_one_person_may_not_take_back_alone_was_confirmed_by_another_and_done() {
+    careful().check().unwrap();
+    let found = |event_type: &str, change: &dyn Fn(&mut Row)| {
+        let mut log = careful();
+        let place = log.0.iter().rposition(|row| row.event_type == event_type).unwrap();
+        change(&mut log.0[place]);
+        log.check().expect_err("something is wrong").kind
+    };
+    assert_eq!(found("ActConfirmed", &|row| row.payload["ActConfirmed"]["by"] = json!(id(8))), Kind::Party);
+    assert_eq!(found("ActProposed", &|row| row.payload["ActProposed"]["amount"] = json!(50)), Kind::Amount);
+    // Other than what was done: nobody confirmed that, and what was confirmed was not done.
+    assert_eq!(found("ActProposed", &|row| row.payload["ActProposed"]["amount"] = json!(81)), Kind::Party);
+    // Confirmed, and not done.
+    let mut log = careful();
+    log.step(&[(
+        "Proposal",
+        81,
+        json!({"ActProposed": {"act": {"refund_batch": {"batch_id": id(30)}}, "amount": 100, "limit": 50,
+            "asked_by": id(8)}}),
+    )])
+    .step(&[("Proposal", 81, json!({"ActConfirmed": {"by": id(9)}}))]);
+    assert_eq!(log.check().unwrap_err().kind, Kind::State);
+    // Done by one person alone: the confirmation stands in a step of its own.
+    let mut log = careful();
+    let place = log.place("ActConfirmed", 0);
+    log.0[place].at -= 500_000;
+    assert!(matches!(log.check().unwrap_err().kind, Kind::Party | Kind::State));
+    for payload in [json!({"ActConfirmed": {"by": id(9)}}), json!({"ActDeclined": {"by": id(9)}})] {
+        let mut log = careful();
+        log.step(&[("Proposal", 80, payload)]);
+        assert_eq!(log.check().unwrap_err().kind, Kind::State, "decided on before");
+    }
+}
+
 #[test]
 fn licences_are_those_that_were_announced_and_paid_for() {
     assert_eq!(with("ChunkIssued", 0, "count", json!(3)), Kind::BatchCount);

@@ -6,16 +6,20 @@
 use cqrs_es::Aggregate as _;
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, AgentQuotaEvent, Origin, Return, Reversed};
 use quotary_domain::ledger::{JournalKind, journal};
+use quotary_domain::proposal::Act;
 use quotary_domain::reversal::{Reversal, ReversalCommand, ReversalMade};
-use quotary_domain::{AccountId, JournalId, Quota, TenantId};
+use quotary_domain::risk::RiskPolicy;
+use quotary_domain::{AccountId, Aggregate as _, JournalId, ProposalId, Quota, TenantId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::context::Context;
 use crate::event_log::CommandError;
 use crate::log::stream::LoadError;
+use crate::proposal::propose::{Alone, Taken};
 use crate::refusal::Refusal;
-use crate::unit::Plan;
+use crate::unit::{Handle, Plan, Unit};
 use crate::use_case::{Acting, Commands, Outcome};
 
 /// How many positions of a journal are looked at.
@@ -36,14 +40,63 @@ pub struct JournalReversed {
 
 /// What a journal moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moved {
-    giver: Option<AccountId>,
-    receiver: AccountId,
-    amount: Quota,
+pub(crate) struct Moved {
+    pub(crate) giver: Option<AccountId>,
+    pub(crate) receiver: AccountId,
+    pub(crate) amount: Quota,
+}
+
+/// The aggregates of a reversal within a plan.
+pub(crate) struct Taking {
+    reverses: JournalId,
+    moved: Moved,
+    reversal: Handle<Reversal>,
+    receiver: Handle<AgentQuota>,
+    giver: Option<Handle<AgentQuota>>,
+}
+
+impl Taking {
+    /// Opens what the reversal of a journal needs that moved so much.
+    pub(crate) fn open(reverses: JournalId, moved: Moved, plan: &mut Plan) -> Self {
+        let reversal = plan.open::<Reversal>(reverses);
+        let receiver = plan.open::<AgentQuota>(moved.receiver);
+        let giver = moved.giver.map(|giver| plan.open::<AgentQuota>(giver));
+        Self { reverses, moved, reversal, receiver, giver }
+    }
+
+    /// What is to be done.
+    pub(crate) fn made(&self, amount: Quota, reason: String, by: AccountId) -> ReversalMade {
+        let journal_id = JournalId::derived(self.reverses.0, "reversal");
+        ReversalMade { journal_id, reverses: self.reverses, amount, reason, by }
+    }
+
+    /// Whether it would move anything: not if the same was done before.
+    fn would_move(&self, unit: &Unit, made: &ReversalMade) -> Result<bool, Refusal> {
+        let command = ReversalCommand::Make { made: made.clone(), original: self.moved.amount };
+        Ok(!unit.get(self.reversal).decide(command)?.is_empty())
+    }
+
+    /// Decides it on all aggregates concerned.
+    pub(crate) fn carry_out(&self, unit: &mut Unit, made: ReversalMade) -> Result<JournalReversed, Refusal> {
+        let (Moved { giver: to, receiver: from, amount: original }, reverses) = (self.moved, self.reverses);
+        let added = unit.get(self.reversal).made.is_none();
+        unit.decide(self.reversal, ReversalCommand::Make { made: made.clone(), original })?;
+        if added {
+            let (journal_id, amount) = (made.journal_id, made.amount);
+            let part = |origin| Return { journal_id, reverses: Reversed::Journal(reverses), amount, origin };
+            let origin = to.map_or(Origin::Issuance, |account_id| Origin::Agent { account_id });
+            unit.decide(self.receiver, AgentQuotaCommand::TakeBack(part(origin)))?;
+            if let Some(giver) = self.giver {
+                unit.decide(giver, AgentQuotaCommand::GiveBack(part(Origin::Agent { account_id: from })))?;
+            }
+        }
+        Ok(JournalReversed { made, from, to, added })
+    }
 }
 
 impl Commands {
-    /// Reverses the journal whose events stand at `positions`, or a part of its amount. Only super admins can.
+    /// Reverses the journal whose events stand at `positions`, or a part of its amount. Only super admins can; more than one
+    /// may move alone waits for a second one.
     ///
     /// # Errors
     /// [`Refusal::NotFound`] if no event of the journal stands there, [`Refusal::NotReversible`] if it is no top-up and
@@ -56,35 +109,30 @@ impl Commands {
         positions: &[u64],
         amount: Option<Quota>,
         reason: String,
-    ) -> Outcome<JournalReversed> {
+    ) -> Outcome<Taken<JournalReversed>> {
         Refusal::check_text("reason", &reason, 1, 500).map_err(CommandError::Refused)?;
         // Events never change, so they can be read before the step.
         let events = self.events_of(context.tenant_id, reverses, positions).await?;
         let moved = moved(&events).map_err(CommandError::Refused)?;
         let mut plan = Plan::new();
-        let reversal = plan.open::<Reversal>(reverses);
-        let receiver = plan.open::<AgentQuota>(moved.receiver);
-        let giver = moved.giver.map(|giver| (giver, plan.open::<AgentQuota>(giver)));
+        let taking = Taking::open(reverses, moved, &mut plan);
+        let policy = plan.read::<RiskPolicy>(context.tenant_id);
         let acting = Acting::open(context, &mut plan)?;
-        let journal_id = JournalId::derived(reverses.0, "reversal");
         let amount = amount.unwrap_or(moved.amount);
         let by = acting.actor.account_id;
+        let alone = Alone { id: ProposalId(clock::new_id()), policy, by, now: context.now };
         self.log
             .execute(context, &plan, |unit| {
                 acting.check_super_admin(unit)?;
-                let made = ReversalMade { journal_id, reverses, amount, reason: reason.clone(), by };
-                let added = unit.get(reversal).made.is_none();
-                unit.decide(reversal, ReversalCommand::Make { made: made.clone(), original: moved.amount })?;
-                if added {
-                    let part = |origin| Return { journal_id, reverses: Reversed::Journal(reverses), amount, origin };
-                    let origin = moved.giver.map_or(Origin::Issuance, |account_id| Origin::Agent { account_id });
-                    unit.decide(receiver, AgentQuotaCommand::TakeBack(part(origin)))?;
-                    if let Some((_, giver)) = giver {
-                        let origin = Origin::Agent { account_id: moved.receiver };
-                        unit.decide(giver, AgentQuotaCommand::GiveBack(part(origin)))?;
+                let made = taking.made(amount, reason.clone(), by);
+                if taking.would_move(unit, &made)? {
+                    let (Moved { giver: to, receiver: from, amount: original }, reason) = (moved, reason.clone());
+                    let act = || Act::ReverseJournal { reverses, from, to, original, reason };
+                    if let Some(proposed) = alone.propose(unit, amount, act)? {
+                        return Ok(Taken::Proposed(proposed));
                     }
                 }
-                Ok(JournalReversed { made, from: moved.receiver, to: moved.giver, added })
+                taking.carry_out(unit, made).map(Taken::Done)
             })
             .await
     }

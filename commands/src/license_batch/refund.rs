@@ -7,12 +7,18 @@
 use quotary_domain::account::Account;
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand, Origin, Return, Reversed};
 use quotary_domain::license_batch::{BatchRequest, LicenseBatch, LicenseBatchCommand};
-use quotary_domain::{AccountId, BatchId, HoldId, JournalId, OrderId, ProjectId, Quota, Role};
+use quotary_domain::proposal::Act;
+use quotary_domain::risk::RiskPolicy;
+use quotary_domain::{
+    AccountId, Aggregate as _, BatchId, HoldId, JournalId, OrderId, ProjectId, ProposalId, Quota, Role,
+};
 use serde::{Deserialize, Serialize};
 
 use super::request::BatchAfter;
+use crate::clock;
 use crate::context::Context;
 use crate::event_log::CommandError;
+use crate::proposal::propose::{Alone, Taken};
 use crate::refusal::Refusal;
 use crate::unit::{Handle, Plan, Unit};
 use crate::use_case::{Acting, Commands, Outcome};
@@ -53,26 +59,34 @@ pub(crate) struct BatchRefund {
 
 impl Commands {
     /// Refunds a batch that no order bought. The actor manages its agent; a super admin can refund an own batch too.
+    /// What returns more than one person may move alone waits for a second super admin.
     ///
     /// # Errors
     /// [`Refusal`] if there is no such batch, the actor has no right to it, it was refunded before or belongs to an order.
-    pub async fn refund_batch(&self, context: &Context, batch_id: BatchId) -> Outcome<BatchAfterRefund> {
+    pub async fn refund_batch(&self, context: &Context, batch_id: BatchId) -> Outcome<Taken<BatchAfterRefund>> {
         let unknown = || CommandError::Refused(Refusal::NotFound("batch"));
         let known = self.log.current::<LicenseBatch>(context.tenant_id, batch_id).await?;
         let request = known.and_then(|(batch, _)| batch.request).ok_or_else(unknown)?;
         let mut plan = Plan::new();
         let refund = self.plan_batch_refund(context, batch_id, &request, &mut plan).await?;
         let agent = plan.open::<Account>(request.agent_id);
+        let policy = plan.read::<RiskPolicy>(context.tenant_id);
         let acting = Acting::open(context, &mut plan)?;
+        let by = acting.actor.account_id;
+        let alone = Alone { id: ProposalId(clock::new_id()), policy, by, now: context.now };
         self.log
             .execute(context, &plan, |unit| {
                 acting.check_own_or_managed(unit, request.agent_id, agent, "batch")?;
                 if acting.actor.account_id == request.agent_id && acting.actor.role != Role::SuperAdmin {
                     return Err(Refusal::Forbidden);
                 }
-                let done = refund.carry_out(unit, None, Some(acting.actor.account_id))?;
-                let (batch, sequence) = (unit.get(refund.batch).clone(), unit.sequence(refund.batch));
-                Ok(BatchAfterRefund { after: BatchAfter { batch_id, batch, sequence }, refund: done })
+                if let Some(amount) = refund.would_return(unit, None, Some(by))?
+                    && let Some(proposed) = alone.propose(unit, amount, || Act::RefundBatch { batch_id })?
+                {
+                    return Ok(Taken::Proposed(proposed));
+                }
+                let done = refund.carry_out(unit, None, Some(by))?;
+                Ok(Taken::Done(refund.after(unit, done)))
             })
             .await
     }
@@ -96,6 +110,24 @@ impl Commands {
 }
 
 impl BatchRefund {
+    /// What the agent would get back; `None` if nothing would happen.
+    pub(crate) fn would_return(
+        &self,
+        unit: &Unit,
+        order_id: Option<OrderId>,
+        by: Option<AccountId>,
+    ) -> Result<Option<Quota>, Refusal> {
+        let (journal_id, batch) = (LicenseBatch::refund_journal_of(self.batch_id), unit.get(self.batch));
+        let events = batch.decide(LicenseBatchCommand::Refund { journal_id, order_id, by })?;
+        Ok((!events.is_empty()).then_some(batch.paid))
+    }
+
+    /// The batch after its refund.
+    pub(crate) fn after(&self, unit: &Unit, refund: BatchRefunded) -> BatchAfterRefund {
+        let (batch, sequence) = (unit.get(self.batch).clone(), unit.sequence(self.batch));
+        BatchAfterRefund { after: BatchAfter { batch_id: self.batch_id, batch, sequence }, refund }
+    }
+
     /// Decides the refund on all aggregates concerned.
     pub(crate) fn carry_out(
         &self,

@@ -17,6 +17,7 @@ mod licenses;
 mod model;
 mod old_states;
 mod positions;
+mod proposals;
 mod receipts;
 mod refunds;
 mod reviewed_model;

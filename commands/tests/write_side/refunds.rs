@@ -16,7 +16,7 @@ use quotary_domain::{AccountId, Actor, BatchId, LicenseId, Role};
 use crate::dice::Dice;
 use crate::house::{House, Shop, by_itself, context, quota, refusal};
 
-async fn ask(house: &House, shop: Shop, seller: Actor, count: u32) -> BatchId {
+pub async fn ask(house: &House, shop: Shop, seller: Actor, count: u32) -> BatchId {
     house.here.request_batch(&context(seller), shop.project, shop.plan, count).await.unwrap().value.batch_id
 }
 
@@ -24,7 +24,7 @@ async fn issue(house: &House, batch: BatchId) -> LicenseBatch {
     house.here.issue_chunk(&by_itself(house.boss), batch).await.unwrap().value.batch
 }
 
-async fn issue_all(house: &House, batch: BatchId) {
+pub async fn issue_all(house: &House, batch: BatchId) {
     while issue(house, batch).await.status() == BatchStatus::Issuing {}
 }
 
@@ -53,7 +53,7 @@ fn paid_at() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-fn payment(agent: Actor, number: &str, amount: i64, batch_id: Option<BatchId>) -> Payment {
+pub fn payment(agent: Actor, number: &str, amount: i64, batch_id: Option<BatchId>) -> Payment {
     Payment {
         provider: "alipay".into(),
         provider_order_id: number.into(),
@@ -65,7 +65,7 @@ fn payment(agent: Actor, number: &str, amount: i64, batch_id: Option<BatchId>) -
     }
 }
 
-fn part(amount: i64) -> RefundRequest {
+pub fn part(amount: i64) -> RefundRequest {
     RefundRequest { amount: Some(quota(amount)), ..RefundRequest::default() }
 }
 
@@ -100,7 +100,7 @@ async fn a_sale_credits_the_ancestors_in_the_same_journal_and_a_refund_takes_bac
     assert_eq!(house.count(journals).await, 4, "each commission has the journal of its payment");
     // The manager has spent most of it meanwhile.
     house.here.transfer_to(&context(manager), seller.account_id, quota(300), None).await.unwrap();
-    let refunded = house.here.refund_batch(&context(house.boss), batch).await.unwrap().value;
+    let refunded = house.here.refund_batch(&context(house.boss), batch).await.unwrap().value.done().unwrap();
     let done = refunded.refund;
     assert_eq!((done.amount, done.commissions_returned), (quota(3_300), quota(195)));
     assert_eq!((done.commissions_missing, done.released), (quota(300), quota(0)));
@@ -234,14 +234,15 @@ async fn parts_of_an_order_are_money_alone_and_the_last_one_takes_the_batch_back
     let direct = refusal(house.here.refund_batch(&context(house.boss), batch).await);
     assert_eq!(direct, Refusal::LicenseBatch(LicenseBatchError::OtherOrder(order)));
 
-    let refunded = house.here.refund_order(&context(house.boss), order, part(300)).await.unwrap().value;
+    let refunded = house.here.refund_order(&context(house.boss), order, part(300)).await.unwrap().value.done().unwrap();
     assert_eq!((refunded.batch, refunded.after.order.status()), (None, OrderStatus::PartlyRefunded));
     assert_eq!(house.balance(seller).await, (6_000, 2_000));
     let too_much = refusal(house.here.refund_order(&context(house.boss), order, part(601)).await);
     assert_eq!(too_much, Refusal::Order(OrderError::InvalidAmount(Money(quota(600)))));
 
     // What is left, while the batch is still being issued: it stops, and what was held returns.
-    let refunded = house.here.refund_order(&context(house.boss), order, RefundRequest::default()).await.unwrap().value;
+    let refunded = house.here.refund_order(&context(house.boss), order, RefundRequest::default()).await.unwrap();
+    let refunded = refunded.value.done().unwrap();
     let done = refunded.batch.unwrap();
     assert_eq!((done.amount, done.released), (quota(2_000), quota(2_000)));
     assert_eq!(house.balance(seller).await, (10_000, 0));
@@ -362,7 +363,7 @@ async fn only_those_who_manage_the_agent_refund_its_batch() {
 }
 
 /// Where the events of a journal stand.
-async fn positions(house: &House, journal: quotary_domain::JournalId) -> Vec<u64> {
+pub async fn positions(house: &House, journal: quotary_domain::JournalId) -> Vec<u64> {
     let found: Vec<i64> = sqlx::query_scalar(
         "select position from events where aggregate_type = 'AgentQuota' and payload::text like $1 order by position",
     )
@@ -396,9 +397,9 @@ async fn a_mistyped_top_up_goes_back_to_where_it_came_from_once_and_never_beyond
     assert_eq!(refusal(reverse(house.boss, at.clone(), None).await), Refusal::AgentQuota(short));
     assert_eq!(house.head().await, head + 2, "only the transfer was written");
 
-    let done = reverse(house.boss, at.clone(), Some(600)).await.unwrap().value;
+    let done = reverse(house.boss, at.clone(), Some(600)).await.unwrap().value.done().unwrap();
     assert_eq!((done.added, done.to, house.balance(agent).await), (true, None, (0, 0)));
-    let again = reverse(house.boss, at.clone(), Some(600)).await.unwrap().value;
+    let again = reverse(house.boss, at.clone(), Some(600)).await.unwrap().value.done().unwrap();
     assert!(!again.added, "the same again changes nothing");
     house.give(&house.here, agent, 5_000).await;
     assert!(matches!(refusal(reverse(house.boss, at, Some(100)).await), Refusal::Reversal(_)), "once only");
@@ -425,7 +426,7 @@ async fn of_two_reversals_of_a_transfer_at_once_one_happens() {
             loop {
                 match by.reverse_journal(&context, made.id, &at, Some(quota(n)), "wrong receiver".into()).await {
                     Err(CommandError::Contention) => {}
-                    Ok(done) => return Some((n, done.value.to)),
+                    Ok(done) => return Some((n, done.value.done().unwrap().to)),
                     Err(CommandError::Refused(Refusal::Reversal(_))) => return None,
                     Err(other) => panic!("{other:?}"),
                 }
