@@ -110,6 +110,10 @@ async fn the_readmes_commands_work_line_by_line() {
         r#""sold":548000"#,
         "aggregates are equal",
         "ledger serves generation 2",
+        "localhost/quotary-dev\n",
+        r#"{"is_pinned":true,"first":null}"#,
+        r#""kind":"altered","what":"the event is not the one that was sealed""#,
+        r#"{"result":"pass","counts":{}}"#,
         // The history.
         "5 orders with 38 licences for 93627 minor units; 5 orders were added",
         r#"{"issued":38,"exported":0,"activated":0}"#,
