@@ -457,10 +457,13 @@ CREATE TABLE movements_1.transfers (
     decided_by uuid,
     decided_at timestamp with time zone,
     reason text,
+    reversal uuid,
+    reversed bigint,
     CONSTRAINT transfers_amount_check CHECK ((amount > 0)),
     CONSTRAINT transfers_check CHECK (((moved > 0) AND (moved <= amount))),
+    CONSTRAINT transfers_check1 CHECK (((reversed > 0) AND (reversed <= COALESCE(moved, amount)))),
     CONSTRAINT transfers_kind_check CHECK ((kind = ANY (ARRAY['transfer'::text, 'top_up'::text]))),
-    CONSTRAINT transfers_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'suspended'::text, 'refused'::text, 'expired'::text])))
+    CONSTRAINT transfers_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'suspended'::text, 'refused'::text, 'expired'::text, 'reversed'::text, 'partly_reversed'::text])))
 );
 
 CREATE TABLE notices_1.notices (
@@ -1166,7 +1169,9 @@ CREATE VIEW read.transfers AS
     transfers.moved,
     transfers.decided_by,
     transfers.decided_at,
-    transfers.reason
+    transfers.reason,
+    transfers.reversal,
+    transfers.reversed
    FROM movements_1.transfers;
 
 CREATE TABLE withdrawals_1.withdrawals (

@@ -181,6 +181,13 @@ async fn a_journal_is_reversed_once_and_what_can_not_be_says_why() {
     reverse(stand.admin, journal.clone(), other).await.refused(409, "already-reversed");
     let new = done.body["journal_id"].as_str().unwrap().to_owned();
     reverse(stand.admin, new, why()).await.refused(409, "not-reversible");
+    let seen = stand.get(stand.agent, &format!("/v1/quota/transfers/{journal}")).await.expect(200).body;
+    assert_eq!((&seen["status"], &seen["amount"]), (&json!("reversed"), &json!(500)));
+    assert_eq!(seen["reversal"], json!({ "journal_id": done.body["journal_id"], "amount": 500 }));
+    let others = stand.get(stand.admin, "/v1/quota/transfers?status=completed").await.expect(200).body;
+    assert!(others["items"].as_array().unwrap().iter().all(|item| item["id"] != json!(journal)), "{others}");
+    let mine = stand.get(stand.admin, "/v1/quota/transfers?status=reversed").await.expect(200).body;
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1, "{mine}");
     let statement = format!("/v1/quota/accounts/{}/statement", id(stand.agent));
     let lines = stand.get(stand.agent, &statement).await.expect(200);
     let last = lines.body["items"].as_array().unwrap().last().unwrap().clone();

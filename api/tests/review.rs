@@ -162,6 +162,14 @@ async fn a_large_top_up_waits_for_another_super_admin_and_makes_one_movement() {
     assert_eq!((&items[0]["status"], &items[0]["amount"]), (&json!("completed"), &json!(1_001)));
     let account = format!("/v1/quota/accounts/{}", id(stand.agent));
     assert_eq!(stand.get(stand.agent_admin, &account).await.body["available"], 1_001);
+    let (id_of, head) = (items[0]["id"].as_str().unwrap().to_owned(), stand.head().await.to_string());
+    let path = format!("/v1/ledger/journals/{id_of}/reverse");
+    let (body, token) = (json!({ "amount": 1, "reason": "one too many" }).to_string(), stand.token(stand.admin));
+    let headers = [("quotary-min-position", head.as_str())];
+    stand.call_with(axum::http::Method::POST, &path, Some(&token), Some(&body), &headers).await.expect(201);
+    let seen = stand.get(stand.admin, &format!("/v1/quota/transfers/{id_of}")).await.expect(200).body;
+    assert_eq!((&seen["status"], &seen["reversal"]["amount"]), (&json!("partly_reversed"), &json!(1)), "{seen}");
+    assert_eq!(stand.get(stand.agent_admin, &account).await.body["available"], 1_000);
     let opening = json!({ "username": "rich", "email": "rich@acme.example", "role": "agent", "opening_quota": 2_000 });
     let rich = stand.post(stand.admin, "/v1/agents", &opening).await.expect(201);
     let account = format!("/v1/quota/accounts/{}", rich.body["id"].as_str().unwrap());

@@ -2,11 +2,12 @@
 //!
 //! One row per movement, written from its first half; both halves are appended in one step, so the other one stands in the
 //! log as well. A movement that a risk rule suspended has one row too, from its suspension on: what it moves later is told
-//! by its stream, and the ledger's own event of it makes no second row.
+//! by its stream, and the ledger's own event of it makes no second row. A reversal of what moved changes the row's status.
 
 use chrono::{DateTime, Utc};
 use hashbrown::{HashMap, HashSet};
 use quotary_domain::agent_quota::{AgentQuotaEvent, TransferKind};
+use quotary_domain::reversal::ReversalEvent;
 use quotary_domain::risk::RiskReason;
 use quotary_domain::transfer::TransferEvent;
 use quotary_domain::{AccountId, Actor, Event, JournalId, RecordedEvent, Role, TenantId};
@@ -38,7 +39,8 @@ create table transfers (
     amount      bigint      not null check (amount > 0),
     note        text,
     actor       text,
-    status      text        not null check (status in ('completed', 'suspended', 'refused', 'expired')),
+    status      text        not null check (status in ('completed', 'suspended', 'refused', 'expired', 'reversed',
+                                                           'partly_reversed')),
     occurred_at timestamptz not null,
     recorded_at timestamptz not null,
     reasons     text,                      -- JSON: the rules that suspended it; null if it moved at once
@@ -48,6 +50,8 @@ create table transfers (
     decided_by  uuid,
     decided_at  timestamptz,
     reason      text,                      -- why it was refused
+    reversal    uuid,                      -- the journal that took it, or a part of it, back
+    reversed    bigint check (reversed > 0 and reversed <= coalesce(moved, amount)),  -- how much
     primary key (journal_id, position)
 );
 create index on transfers (tenant_id, position);
@@ -101,7 +105,7 @@ pub struct Movement {
     pub note: Option<String>,
     /// Who did it.
     pub actor: Option<String>,
-    /// `completed`, `suspended`, `refused` or `expired`.
+    /// `completed`, `suspended`, `refused` or `expired`; `reversed` or `partly_reversed` after it was completed.
     pub status: String,
     /// Where its first event stands in the log.
     pub position: u64,
@@ -111,6 +115,17 @@ pub struct Movement {
     pub recorded_at: DateTime<Utc>,
     /// What is only known of one that a rule suspended.
     pub review: Option<Review>,
+    /// How it was taken back.
+    pub reversal: Option<Reversal>,
+}
+
+/// How a movement was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reversal {
+    /// The journal that did it.
+    pub journal_id: JournalId,
+    /// How much.
+    pub amount: i64,
 }
 
 /// What is known of a movement that a rule suspended.
@@ -142,11 +157,13 @@ struct Decision {
     reason: Option<String>,
 }
 
-/// What a run of events means: movements first, then what became of these and of earlier ones.
+/// What a run of events means: movements first, then what became of these and of earlier ones, reversals last.
 #[derive(Debug, Default)]
 pub struct MovementRows {
     made: Vec<Movement>,
     decided: HashMap<Uuid, Decision>,
+    /// By the journal that was taken back.
+    reversed: Vec<(JournalId, Reversal)>,
 }
 
 impl Projection for Movements {
@@ -157,7 +174,7 @@ impl Projection for Movements {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static str {
@@ -169,7 +186,7 @@ impl Projection for Movements {
     }
 
     fn concerns(&self, aggregate_type: &str) -> bool {
-        matches!(aggregate_type, "AgentQuota" | "Transfer")
+        matches!(aggregate_type, "AgentQuota" | "Transfer" | "Reversal")
     }
 
     fn fold(&self, rows: &mut MovementRows, recorded: &RecordedEvent, event: &Event) {
@@ -191,13 +208,18 @@ impl Projection for Movements {
                 rows.made.push(movement(recorded, *journal_id, (*kind).into(), parties, amount, note.as_ref()));
             }
             Event::Transfer(event) => fold_review(rows, recorded, event),
+            Event::Reversal(ReversalEvent::JournalReversed(made)) => {
+                let reversal = Reversal { journal_id: made.journal_id, amount: made.amount.minor_units() };
+                rows.reversed.push((made.reverses, reversal));
+            }
             _ => {}
         }
     }
 
     async fn write(&self, rows: MovementRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         write_made(rows.made, connection).await?;
-        write_decided(rows.decided, connection).await
+        write_decided(rows.decided, connection).await?;
+        write_reversed(&rows.reversed, connection).await
     }
 }
 
@@ -232,6 +254,7 @@ fn movement(
         occurred_at: recorded.occurred_at(),
         recorded_at: recorded.recorded_at,
         review: None,
+        reversal: None,
     }
 }
 
@@ -342,6 +365,29 @@ async fn write_decided(decided: HashMap<Uuid, Decision>, connection: &mut PgConn
     expect_rows("transfers", &done, expected)
 }
 
+/// A journal is reversed once, and has one row: by its own id, or as the settlement of one that waited.
+async fn write_reversed(reversed: &[(JournalId, Reversal)], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    if reversed.is_empty() {
+        return Ok(());
+    }
+    let originals: Vec<Uuid> = reversed.iter().map(|(original, _)| original.0).collect();
+    let journals: Vec<Uuid> = reversed.iter().map(|(_, reversal)| reversal.journal_id.0).collect();
+    let amounts: Vec<i64> = reversed.iter().map(|(_, reversal)| reversal.amount).collect();
+    let done = sqlx::query(
+        "update transfers t
+         set reversal = n.journal, reversed = n.amount,
+             status = case when n.amount = coalesce(t.moved, t.amount) then 'reversed' else 'partly_reversed' end
+         from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as n (original, journal, amount)
+         where t.journal_id = n.original or t.settlement = n.original",
+    )
+    .bind(originals)
+    .bind(journals)
+    .bind(amounts)
+    .execute(connection)
+    .await?;
+    expect_rows("transfers", &done, reversed.len())
+}
+
 /// What a list of movements is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct MovementFilter {
@@ -367,6 +413,10 @@ pub enum MovementStatus {
     Refused,
     /// Nobody decided in time.
     Expired,
+    /// All that moved was taken back.
+    Reversed,
+    /// A part of what moved was taken back.
+    PartlyReversed,
 }
 
 impl MovementStatus {
@@ -378,6 +428,8 @@ impl MovementStatus {
             Self::Suspended => "suspended",
             Self::Refused => "refused",
             Self::Expired => "expired",
+            Self::Reversed => "reversed",
+            Self::PartlyReversed => "partly_reversed",
         }
     }
 }
@@ -385,7 +437,7 @@ impl MovementStatus {
 fn query(actor: &Actor) -> QueryBuilder<'static, Postgres> {
     let mut query = QueryBuilder::new(
         "select journal_id, position, tenant_id, kind, from_id, to_id, amount, note, actor, status, occurred_at, recorded_at,
-                reasons, expires_at, settlement, moved, decided_by, decided_at, reason
+                reasons, expires_at, settlement, moved, decided_by, decided_at, reason, reversal, reversed
          from read.transfers t where t.tenant_id = ",
     );
     let me = actor.account_id.0;
@@ -480,6 +532,10 @@ fn read(row: &PgRow) -> Result<Movement, sqlx::Error> {
             reason: row.try_get("reason")?,
         }),
     };
+    let reversal = match row.try_get::<Option<Uuid>, _>("reversal")? {
+        None => None,
+        Some(journal) => Some(Reversal { journal_id: JournalId(journal), amount: row.try_get("reversed")? }),
+    };
     Ok(Movement {
         id: JournalId(row.try_get("journal_id")?),
         tenant_id: TenantId(row.try_get("tenant_id")?),
@@ -495,5 +551,6 @@ fn read(row: &PgRow) -> Result<Movement, sqlx::Error> {
         occurred_at: row.try_get("occurred_at")?,
         recorded_at: row.try_get("recorded_at")?,
         review,
+        reversal,
     })
 }

@@ -219,6 +219,14 @@ async fn trade_more(world: &World) {
         let context = Context::of(admin, "quota.transfer", clock::now());
         world.commands.transfer_to(&context, world.agents[0], q(1), None).await.unwrap();
     }
+    // One that is taken back, and one of which a part is.
+    for back in [5, 2] {
+        let context = Context::of(admin, "quota.transfer", clock::now());
+        let sent = world.commands.transfer_to(&context, world.agents[0], q(5), None).await.unwrap();
+        let at: Vec<u64> = (sent.position.saturating_sub(2)..=sent.position + 2).collect();
+        let taken = world.commands.reverse_journal(&context, sent.value.id, &at, Some(q(back)), "typed twice".into());
+        assert!(taken.await.unwrap().value.done().unwrap().added);
+    }
 }
 
 /// Changes of the read models behind the service's back: the source and the class that each has to be named by.
@@ -282,6 +290,14 @@ fn changes(schemas: &[String; 3], licenses: &str, agent: AccountId) -> Vec<(&'st
         ),
         ("ledger_totals", Missing, format!("delete from {ledger}.ledger_totals where account = 'transit'")),
         ("transfers", Amount, format!("update {movements}.transfers set amount = amount + 1 where kind = 'transfer'")),
+        (
+            "transfers",
+            State,
+            format!(
+                "update {movements}.transfers set status = 'reversed', reversed = amount, reversal = gen_random_uuid() \
+                 where kind = 'transfer'"
+            ),
+        ),
         ("transfers", Missing, format!("delete from {movements}.transfers where kind = 'top_up'")),
         ("withdrawals", Amount, format!("update {withdrawals}.withdrawals set amount = 9 where amount = 10")),
         ("withdrawals", State, format!("update {withdrawals}.withdrawals set status = 'paid' where amount = 10")),

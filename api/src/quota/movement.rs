@@ -20,7 +20,8 @@ pub struct Transfer {
     pub id: Uuid,
     /// `transfer` or `top_up`.
     pub kind: &'static str,
-    /// `completed`; or `suspended` until an admin decides, then `completed`, `refused` or `expired`.
+    /// `completed`; or `suspended` until an admin decides, then `completed`, `refused` or `expired`. What was completed and
+    /// taken back later is `reversed`, or `partly_reversed`.
     pub status: String,
     /// Who gives; `null` for the tenant itself.
     pub from: Option<Uuid>,
@@ -39,6 +40,18 @@ pub struct Transfer {
     /// What is only known of one that a rule suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// How it was taken back, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reversal: Option<TakenBack>,
+}
+
+/// How a movement was taken back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TakenBack {
+    /// The journal that did it.
+    pub journal_id: Uuid,
+    /// How much, in minor units.
+    pub amount: i64,
 }
 
 /// What is known of a movement that a rule suspended.
@@ -82,7 +95,7 @@ impl Transfer {
             ..Review::default()
         });
         let (amount, status) = (amount.minor_units(), status.to_owned());
-        Self { id, kind, status, from, to, amount, note, occurred_at: None, position: None, review }
+        Self { id, kind, status, from, to, amount, note, occurred_at: None, position: None, review, reversal: None }
     }
 }
 
@@ -114,6 +127,7 @@ impl From<TransferAfter> for Transfer {
                 journal_id: after.journal_id.map(|id| id.0),
                 ..Review::default()
             }),
+            reversal: None,
         }
     }
 }
@@ -140,6 +154,7 @@ impl From<Movement> for Transfer {
             occurred_at: Some(movement.occurred_at),
             position: Some(movement.position),
             review,
+            reversal: movement.reversal.map(|it| TakenBack { journal_id: it.journal_id.0, amount: it.amount }),
         }
     }
 }

@@ -18,6 +18,8 @@ const CLOCK_TOLERANCE_US: i64 = 1_000_000;
 pub(super) struct Movements {
     pub transfers: HashMap<Id, Transfer>,
     pub withdrawals: HashMap<Id, Withdrawal>,
+    /// How much of a journal was taken back by a reversal.
+    pub taken_back: HashMap<Id, u64>,
 }
 
 /// A transfer that a rule suspended.
@@ -231,7 +233,6 @@ impl Movements {
     }
 
     /// A journal that is taken back; what it needs is checked at the step's end.
-    #[expect(clippy::unused_self, reason = "reads like the others")]
     pub fn reversal(&mut self, seen: &Seen<'_>, event: &ReversalEvent, step: &mut Step, found: &mut Found) {
         let ReversalEvent::JournalReversed { journal_id, reverses, amount, .. } = event;
         if seen.sequence != 1 {
@@ -240,6 +241,7 @@ impl Movements {
         if *reverses != seen.id {
             found.add(seen.finding(Kind::Reversal, "the stream is not that of the journal it reverses"));
         }
+        self.taken_back.insert(*reverses, amount.0);
         let at = spot(seen, SpotKind::Reversal);
         step.reversals.push(Reversal { at, journal: *journal_id, reverses: *reverses, amount: amount.0 });
     }

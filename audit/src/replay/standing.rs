@@ -181,6 +181,12 @@ impl Replay {
         self.ledger.journals.get(&id).and_then(|journal| self.standing(id, journal))
     }
 
+    /// How much of a journal was taken back by a reversal.
+    #[must_use]
+    pub fn taken_back(&self, journal: Uuid) -> u64 {
+        self.movements.taken_back.get(&Id::from(journal)).copied().unwrap_or(0)
+    }
+
     /// Whether a rule suspended the transfer of that id.
     #[must_use]
     pub fn is_suspended_transfer(&self, id: Uuid) -> bool {
