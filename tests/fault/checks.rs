@@ -50,8 +50,8 @@ pub struct Findings {
     pub events: usize,
     /// Journals.
     pub journals: usize,
-    /// Events of agents' accounts, by type.
-    pub movements: BTreeMap<String, usize>,
+    /// Events by type.
+    pub types: BTreeMap<String, usize>,
     /// Holds.
     pub holds: usize,
     /// Chunks of licences issued.
@@ -104,8 +104,8 @@ impl Findings {
         self.messages += log.len();
         self.events += log.len();
         self.journals += fold.journals;
-        for (event_type, count) in std::mem::take(&mut fold.movements) {
-            *self.movements.entry(event_type).or_default() += count;
+        for (event_type, count) in std::mem::take(&mut fold.types) {
+            *self.types.entry(event_type).or_default() += count;
         }
         self.holds += fold.holds;
         self.add(judged);

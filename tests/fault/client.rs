@@ -212,11 +212,7 @@ impl Client {
         match answer.status {
             200..=299 => Outcome::Acknowledged(Acknowledgement {
                 position: answer.header("quotary-position").parse().unwrap_or_default(),
-                id: ["id", "journal_id"]
-                    .iter()
-                    .find_map(|name| answer.body[name].as_str())
-                    .unwrap_or_default()
-                    .to_owned(),
+                id: named(&answer.body).to_owned(),
                 body: answer.text.clone(),
                 replayed: answer.header("idempotency-replayed") == "true",
             }),
@@ -254,4 +250,10 @@ impl Client {
             (status, ..) => self.done.violations.push(format!("{status} to a reading of a balance: {}", answer.text)),
         }
     }
+}
+
+/// The id of what was made or changed.
+fn named(body: &Value) -> &str {
+    let places = ["/id", "/journal_id", "/proposal_id", "/proposal/proposal_id"];
+    places.iter().find_map(|place| body.pointer(place).and_then(Value::as_str)).unwrap_or_default()
 }

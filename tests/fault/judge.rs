@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
+
 use super::log::{Fold, Logged};
 use super::model::{Model, Prediction};
 use super::record::{Acknowledgement, Done, Manner, Outcome, Record};
@@ -69,6 +71,8 @@ struct Claim<'a> {
     high: i64,
     record: &'a Record,
     told: Told<'a>,
+    /// Whether the time of what it is about was over, by the log's clock, when the answer came.
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,11 @@ impl Claim<'_> {
     fn holds_in(&self, model: &Model) -> bool {
         match (model.predict(&self.record.intent), self.told) {
             (Prediction::Already, Told::Already) => true,
+            // The model has no clock. What was decided on is told before the time is looked at.
+            (predicted, Told::Refused(OVER)) => {
+                let decided = ["not-found", "wrong-status", "transfer-not-suspended"].map(Prediction::Refused);
+                self.is_over && !decided.contains(&predicted)
+            }
             (Prediction::Refused(predicted), Told::Refused(told)) => predicted == told,
             _ => false,
         }
@@ -164,7 +173,7 @@ pub fn judge(log: &[Logged], fold: &Fold, done: &Done, agents: &[Agent], begins_
             judgement.wrong.push(format!("stands before what had been told when it was asked: {record:?}"));
         }
     }
-    let claims = judgement.claims(done, &already, &order);
+    let claims = judgement.claims(log, done, &already, &order);
     judgement.keys(done);
     let balances = Balances { fold, agents };
     judgement.walk(log, &balances, begins_after, &at, &by_cause, claims);
@@ -233,18 +242,23 @@ impl Judgement {
     }
 
     /// What has to be explained by a state that the model was in.
-    fn claims<'a>(&mut self, done: &'a Done, already: &[&'a Record], order: &Order) -> Vec<Claim<'a>> {
+    fn claims<'a>(&mut self, log: &[Logged], done: &'a Done, already: &[&'a Record], order: &Order) -> Vec<Claim<'a>> {
         let mut claims = Vec::new();
+        let ends: HashMap<&str, DateTime<Utc>> = log.iter().filter_map(Logged::ends_at).collect();
         for record in already {
             let known = record.acknowledgements().map(|(attempt, _)| attempt.known).min().unwrap_or_default();
             let (low, high) = (order.low(record.first_sent()), order.high(known));
-            claims.push(Claim { low, high, record, told: Told::Already });
+            claims.push(Claim { low, high, record, told: Told::Already, is_over: false });
             self.already += 1;
         }
         for record in &done.records {
             for (attempt, code) in record.refusals().filter(|(_, code)| *code != REUSED) {
                 let (low, high) = (order.low(attempt.sent), order.high(attempt.known));
-                claims.push(Claim { low, high, record, told: Told::Refused(code) });
+                // An event that was recorded later bounds the time of the answer.
+                let later = usize::try_from(high).ok().and_then(|high| log.get(high)).map(|event| event.recorded_at);
+                let end = record.intent.lets_go_on().and_then(|id| ends.get(id));
+                let is_over = end.is_some_and(|end| later.is_none_or(|later| *end <= later));
+                claims.push(Claim { low, high, record, told: Told::Refused(code), is_over });
             }
         }
         claims.sort_by_key(|claim| claim.low);
@@ -399,6 +413,8 @@ impl Judgement {
     }
 }
 
+/// The code of a decision that came too late.
+const OVER: &str = "review-over";
 /// The code of a key that was used for another content.
 const REUSED: &str = "idempotency-key-reused";
 

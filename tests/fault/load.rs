@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::client::{Client, Command, Sendable};
 use super::record::{Acknowledgement, Decision, Done, Intent, Manner};
 use super::stage::Stage;
-use super::world::{REVIEWS, SUSPENDED_ABOVE, World};
+use super::world::{REVIEWS, SECOND_PERSON_ABOVE, SUSPENDED_ABOVE, World};
 use crate::support::dice::Dice;
 
 /// Clients at a time.
@@ -55,8 +55,10 @@ impl Client {
             }
             5 => {
                 let told = self.alone(self.top_up(other, amount)).await;
-                if let Some(told) = &told {
-                    self.perhaps_reverse(told, amount).await;
+                match &told {
+                    Some(told) if amount > SECOND_PERSON_ABOVE => self.review(&told.id, amount).await,
+                    Some(told) => self.perhaps_reverse(told, amount).await,
+                    None => {}
                 }
                 told
             }
@@ -115,7 +117,8 @@ impl Client {
             Intent::RefuseTransfer { transfer } => (format!("/v1/quota/transfers/{transfer}/refuse"), json!({})),
             other => panic!("{other:?} is no review"),
         };
-        Command { intent, token: self.world.admin.clone(), path, body }
+        // Not whoever asked for it, if it is a top-up.
+        Command { intent, token: self.world.second_admin.clone(), path, body }
     }
 
     /// Asks for money, and an admin decides on it.

@@ -45,6 +45,13 @@ impl Logged {
         self.body()[field].as_i64().unwrap_or_default()
     }
 
+    /// What waits for a decision by it, and until when.
+    pub fn ends_at(&self) -> Option<(&str, DateTime<Utc>)> {
+        // A hold's end is that of what it is for.
+        let end = self.body()["expires_at"].as_str().filter(|_| self.aggregate_type != "AgentQuota")?;
+        Some((&self.aggregate_id, end.parse().ok()?))
+    }
+
     /// The command that led to it, and the correlation by which its sender knows it.
     pub fn cause(&self) -> (&str, &str) {
         let of = |name: &str| self.metadata.get(name).map(String::as_str).unwrap_or_default();
@@ -105,8 +112,8 @@ pub struct Fold {
     pub holds: usize,
     /// Journals seen.
     pub journals: usize,
-    /// Events of agents' accounts, by type.
-    pub movements: BTreeMap<String, usize>,
+    /// Events by type.
+    pub types: BTreeMap<String, usize>,
     /// What is wrong.
     pub wrong: Vec<String>,
 }
@@ -136,8 +143,8 @@ struct Ledger {
 pub fn fold(log: &[Logged]) -> Fold {
     let (mut fold, mut ledger) = (Fold::default(), Ledger::default());
     for (place, event) in log.iter().enumerate() {
+        *fold.types.entry(event.event_type.clone()).or_default() += 1;
         if event.aggregate_type == "AgentQuota" {
-            *fold.movements.entry(event.event_type.clone()).or_default() += 1;
             if let Err(wrong) = ledger.take(event) {
                 fold.wrong.push(format!("event {}: {wrong}", event.position));
             }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::record::{Decision, Intent};
-use super::world::{ADMINS, AGENTS, BELOW, EARNED_PERCENT, EARNER, OPENING, PRICE, SUSPENDED_ABOVE};
+use super::world::{
+    ADMINS, AGENTS, BELOW, EARNED_PERCENT, EARNER, OPENING, PRICE, SECOND_PERSON_ABOVE, SUSPENDED_ABOVE,
+};
 
 /// What a command must be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,8 @@ struct Withdrawal {
 /// A transfer that a rule suspended.
 #[derive(Clone, Copy, Debug)]
 struct Transfer {
-    from: usize,
+    /// Nobody, if the tenant gives.
+    from: Option<usize>,
     to: usize,
     amount: i64,
     is_open: bool,
@@ -81,7 +84,15 @@ struct Journal {
     giver: Option<usize>,
     receiver: usize,
     amount: i64,
-    reversed: Option<i64>,
+    /// How much, and whether a second person had to agree.
+    reversed: Option<(i64, bool)>,
+}
+
+/// What waits for a second person.
+#[derive(Clone, Debug)]
+struct Proposal {
+    act: Intent,
+    is_open: bool,
 }
 
 /// The ledger.
@@ -94,6 +105,7 @@ pub struct Model {
     batches: BTreeMap<String, Batch>,
     orders: BTreeMap<String, Order>,
     journals: BTreeMap<String, Journal>,
+    proposals: BTreeMap<String, Proposal>,
 }
 
 impl Default for Model {
@@ -101,8 +113,9 @@ impl Default for Model {
     fn default() -> Self {
         let account = Account { available: OPENING, held: 0 };
         let (transfers, withdrawals) = (BTreeMap::new(), BTreeMap::new());
-        let (batches, orders, journals) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { accounts: [account; AGENTS], transfers, withdrawals, batches, orders, journals }
+        let (batches, orders) = (BTreeMap::new(), BTreeMap::new());
+        let (journals, proposals) = (BTreeMap::new(), BTreeMap::new());
+        Self { accounts: [account; AGENTS], transfers, withdrawals, batches, orders, journals, proposals }
     }
 }
 
@@ -169,14 +182,37 @@ impl Model {
             },
             Intent::Reverse { journal, amount, .. } => match self.journals.get(journal) {
                 None => Prediction::Refused("not-found"),
-                Some(Journal { reversed: Some(before), amount: moved, .. }) if *before == amount.unwrap_or(*moved) => {
+                // The same by the same person.
+                Some(Journal { reversed: Some(before), amount: moved, .. })
+                    if *before == (amount.unwrap_or(*moved), false) =>
+                {
                     Prediction::Already
                 }
                 Some(Journal { reversed: Some(_), .. }) => Prediction::Refused("already-reversed"),
                 Some(known) if amount.is_some_and(|amount| amount > known.amount) => {
                     Prediction::Refused("validation-failed")
                 }
+                // What waits is checked when it is done.
+                Some(_) if self.waits(intent) => Prediction::Done,
                 Some(known) => self.spend(known.receiver, amount.unwrap_or(known.amount)),
+            },
+            Intent::Confirm { proposal } => match self.proposals.get(proposal) {
+                None => Prediction::Refused("not-found"),
+                Some(Proposal { is_open: false, .. }) => Prediction::Refused("wrong-status"),
+                Some(Proposal { act: Intent::Reverse { journal, amount, .. }, .. }) => {
+                    match self.journals.get(journal) {
+                        Some(known) if known.reversed.is_none() => {
+                            self.spend(known.receiver, amount.unwrap_or(known.amount))
+                        }
+                        _ => Prediction::Refused("already-reversed"),
+                    }
+                }
+                Some(Proposal { act, .. }) => self.predict(act),
+            },
+            Intent::Decline { proposal } => match self.proposals.get(proposal) {
+                None => Prediction::Refused("not-found"),
+                Some(Proposal { is_open: false, .. }) => Prediction::Refused("wrong-status"),
+                Some(_) => Prediction::Done,
             },
         }
     }
@@ -206,18 +242,55 @@ impl Model {
         }
     }
 
+    /// Whether so much is taken back that one person may not do it alone.
+    fn waits(&self, intent: &Intent) -> bool {
+        let paid = |batch: &String| self.batches.get(batch).map_or(0, |batch| batch.issued * PRICE);
+        let amount = match intent {
+            Intent::Reverse { journal, amount, .. } => {
+                amount.or(self.journals.get(journal).map(|journal| journal.amount)).unwrap_or_default()
+            }
+            Intent::RefundBatch { batch } => paid(batch),
+            Intent::RefundOrder { order, money } => match self.orders.get(order) {
+                Some(Order { batch: Some(batch), left, .. }) if money.is_none_or(|money| money == *left) => paid(batch),
+                _ => 0,
+            },
+            _ => 0,
+        };
+        amount > SECOND_PERSON_ABOVE
+    }
+
     /// Does what was predicted to be done; `id` is what the command was told.
     pub fn take(&mut self, intent: &Intent, id: &str) {
+        if self.waits(intent) {
+            let act = match intent {
+                // What is left of an order is said when it is proposed.
+                Intent::RefundOrder { order, money } => {
+                    let left = self.orders.get(order).map(|order| order.left);
+                    Intent::RefundOrder { order: order.clone(), money: money.or(left) }
+                }
+                other => other.clone(),
+            };
+            self.proposals.insert(id.to_owned(), Proposal { act, is_open: true });
+        } else {
+            self.carry_out(intent, id, false);
+        }
+    }
+
+    fn carry_out(&mut self, intent: &Intent, id: &str, by_two: bool) {
         match intent {
             Intent::Transfer { from, to, amount } | Intent::PaidTopUp { from, to, amount } => {
                 if *amount > SUSPENDED_ABOVE {
                     self.hold(*from, *amount);
-                    let transfer = Transfer { from: *from, to: *to, amount: *amount, is_open: true };
+                    let transfer = Transfer { from: Some(*from), to: *to, amount: *amount, is_open: true };
                     self.transfers.insert(id.to_owned(), transfer);
                 } else {
                     self.accounts[*from].available -= amount;
                     self.give(id, Some(*from), *to, *amount);
                 }
+            }
+            Intent::TopUp { to, amount } if *amount > SECOND_PERSON_ABOVE => {
+                let transfer = Transfer { from: None, to: *to, amount: *amount, is_open: true };
+                self.transfers.insert(id.to_owned(), transfer);
             }
             Intent::TopUp { to, amount } => self.give(id, None, *to, *amount),
             Intent::Batch { agent, count } => {
@@ -283,15 +356,29 @@ impl Model {
                 }
             }
             Intent::RefundBatch { batch } => self.refund_batch(batch),
-            Intent::Reverse { journal, amount, .. } => {
-                if let Some(known) = self.journals.get_mut(journal) {
-                    let back = amount.unwrap_or(known.amount);
-                    known.reversed = Some(back);
-                    self.accounts[known.receiver].available -= back;
-                    if let Some(giver) = known.giver {
-                        self.accounts[giver].available += back;
-                    }
+            Intent::Reverse { journal, amount, .. } => self.reverse(journal, *amount, by_two),
+            Intent::Confirm { proposal } => {
+                if let Some(known) = self.proposals.get_mut(proposal) {
+                    known.is_open = false;
+                    let act = known.act.clone();
+                    self.carry_out(&act, id, true);
                 }
+            }
+            Intent::Decline { proposal } => {
+                if let Some(known) = self.proposals.get_mut(proposal) {
+                    known.is_open = false;
+                }
+            }
+        }
+    }
+
+    fn reverse(&mut self, journal: &str, amount: Option<i64>, by_two: bool) {
+        if let Some(known) = self.journals.get_mut(journal) {
+            let back = amount.unwrap_or(known.amount);
+            known.reversed = Some((back, by_two));
+            self.accounts[known.receiver].available -= back;
+            if let Some(giver) = known.giver {
+                self.accounts[giver].available += back;
             }
         }
     }
@@ -324,8 +411,10 @@ impl Model {
     fn end_transfer(&mut self, transfer: &str, let_go: i64) {
         if let Some(known) = self.transfers.get_mut(transfer) {
             known.is_open = false;
-            self.accounts[known.from].held -= known.amount;
-            self.accounts[known.from].available += known.amount - let_go;
+            if let Some(from) = known.from {
+                self.accounts[from].held -= known.amount;
+                self.accounts[from].available += known.amount - let_go;
+            }
             self.accounts[known.to].available += let_go;
         }
     }

@@ -37,6 +37,10 @@ pub enum Intent {
     RefundBatch { batch: String },
     /// A top-up or transfer, told at a position, is taken back, or a part of it.
     Reverse { journal: String, told_at: i64, amount: Option<i64> },
+    /// The second super admin agrees to what the first may not take back alone.
+    Confirm { proposal: String },
+    /// The first super admin does not want it any more.
+    Decline { proposal: String },
 }
 
 /// What is answered to a withdrawal.
@@ -69,6 +73,18 @@ impl Intent {
             Self::RefundOrder { .. } => "order.refund",
             Self::RefundBatch { .. } => "license_batch.refund",
             Self::Reverse { .. } => "ledger.reverse",
+            Self::Confirm { .. } => "proposal.confirm",
+            Self::Decline { .. } => "proposal.decline",
+        }
+    }
+
+    /// What it lets go on, which its time may have ended.
+    pub fn lets_go_on(&self) -> Option<&str> {
+        match self {
+            Self::ReleaseTransfer { transfer: id, .. }
+            | Self::ReleaseWithdrawal { withdrawal: id, .. }
+            | Self::Confirm { proposal: id } => Some(id),
+            _ => None,
         }
     }
 

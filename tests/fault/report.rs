@@ -23,7 +23,7 @@ pub fn json(seed: u64, tally: &Tally, findings: &Findings) -> Value {
         "checked": {
             "events": findings.events,
             "journals": findings.journals,
-            "movements": findings.movements,
+            "types": findings.types,
             "holds": findings.holds,
             "chunks": findings.chunks,
             "disabled": findings.disabled,
@@ -73,7 +73,7 @@ pub fn print(tally: &Tally, findings: &Findings) {
     say("suspended movements that ended by themselves, as the model predicts", findings.expired.to_string());
     let ledger = format!("{}, {} journals, {} holds", findings.events, findings.journals, findings.holds);
     say("events: dense, streams whole, times rise, the ledger balances at each", ledger);
-    say("  movements of agents' accounts", format!("{:?}", findings.movements));
+    say("  by type", format!("{:?}", findings.types));
     say("rows of read models equal to a replay", findings.rows.to_string());
     say("messages at their event's position in the stream", findings.messages.to_string());
     say("longest time in which nothing was acknowledged", format!("{:?}", findings.longest_standstill));

@@ -23,7 +23,9 @@ impl Client {
         };
         if let Some((_, batch)) = bought.as_ref().filter(|_| self.dice.chance(35)) {
             let refund = self.refund_batch(batch);
-            return self.alone(refund).await;
+            let told = self.alone(refund).await;
+            self.perhaps_confirm(told.as_ref()).await;
+            return told;
         }
         let (agent, batch) = bought.map_or_else(|| (self.an_agent(), None), |(agent, batch)| (agent, Some(batch)));
         let money = i64::try_from(self.dice.within(2, 5_000)).unwrap();
@@ -37,7 +39,8 @@ impl Client {
         for _ in 0..self.dice.within(0, 4) {
             let part = i64::try_from(self.dice.within(1, money.unsigned_abs())).unwrap();
             let part = Some(part).filter(|_| self.dice.chance(50));
-            self.alone(self.refund_order(&told.id, part)).await;
+            let refund = self.alone(self.refund_order(&told.id, part)).await;
+            self.perhaps_confirm(refund.as_ref()).await;
         }
         Some(told)
     }
@@ -48,8 +51,30 @@ impl Client {
             let amount = i64::try_from(self.dice.within(1, moved.unsigned_abs() + 20)).unwrap();
             let amount = Some(amount).filter(|_| self.dice.chance(40));
             let reversal = self.reversal(told, amount);
-            self.alone(reversal).await;
+            let told = self.alone(reversal).await;
+            self.perhaps_confirm(told.as_ref()).await;
         }
+    }
+
+    /// If it waits for a second person: that one agrees, or the first gives up, or both, or nobody says anything.
+    async fn perhaps_confirm(&mut self, told: Option<&Acknowledgement>) {
+        let Some(Acknowledgement { id, .. }) = told.filter(|told| told.body.contains("\"proposal\"")) else { return };
+        if self.dice.chance(20) {
+            let decline = Intent::Decline { proposal: id.clone() };
+            self.alone(Self::on_proposal(&self.world.admin, "decline", decline)).await;
+        }
+        for _ in 0..self.dice.within(0, 3) {
+            let confirm = Intent::Confirm { proposal: id.clone() };
+            self.alone(Self::on_proposal(&self.world.second_admin, "confirm", confirm)).await;
+        }
+    }
+
+    fn on_proposal(token: &str, verb: &str, intent: Intent) -> Command {
+        let (Intent::Confirm { proposal } | Intent::Decline { proposal }) = &intent else {
+            panic!("{intent:?} is about no proposal")
+        };
+        let path = format!("/v1/proposals/{proposal}/{verb}");
+        Command { intent, token: token.to_owned(), path, body: json!({}) }
     }
 
     fn order(&self, agent: usize, batch: Option<String>, money: i64) -> Command {

@@ -16,7 +16,7 @@ use crate::support::vendor::{Agent, Project, Vendor};
 /// What each agent begins with: little enough that some commands are refused.
 pub const OPENING: i64 = 4_000;
 /// What a licence costs.
-pub const PRICE: i64 = 7;
+pub const PRICE: i64 = 47;
 /// Agents: two that manage, and six that sell, of which the last two stand below the first.
 pub const AGENTS: usize = 8;
 /// How many of them manage.
@@ -31,6 +31,8 @@ pub const EARNED_PERCENT: i64 = 13;
 pub const REVIEWS: bool = true;
 /// A rule suspends a transfer or withdrawal of more than this.
 pub const SUSPENDED_ABOVE: i64 = if REVIEWS { 450 } else { i64::MAX / 2 };
+/// More than this no super admin gives or takes back alone; the dearest batches cost more.
+pub const SECOND_PERSON_ABOVE: i64 = 350;
 /// How long a review may take. Clocks leap by more, so some end by themselves.
 const REVIEW_WITHIN_MINUTES: u32 = 60;
 /// How long a client waits for an answer: less than a freeze, more than a process takes to give up.
@@ -79,8 +81,10 @@ impl World {
         call(&patient, &vendor.token, Method::PUT, &of_earner, &rates).await.expect(200);
         if REVIEWS {
             let large = json!({ "amount_above": SUSPENDED_ABOVE });
-            let rules =
-                json!({ "transfers": large, "withdrawals": large, "review_within_minutes": REVIEW_WITHIN_MINUTES });
+            let rules = json!({
+                "transfers": large, "withdrawals": large, "second_person_above": SECOND_PERSON_ABOVE,
+                "review_within_minutes": REVIEW_WITHIN_MINUTES,
+            });
             call(&patient, &vendor.token, Method::PUT, &format!("{url}/v1/risk-rules"), &rules).await.expect(200);
         }
         let second = vendor.account(&patient, url, &vendor.token, "second", "super_admin", 0).await;
