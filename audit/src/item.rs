@@ -6,7 +6,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bill::Exact;
 
@@ -105,10 +106,17 @@ impl Serialize for Currency {
     }
 }
 
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Self::parse(&code).ok_or_else(|| D::Error::custom(format!("`{code}` is no currency")))
+    }
+}
+
 /// A payment or refund as one side knows it.
 ///
 /// The order of the fields is the order in which items are sorted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Item {
     /// Direction.
     pub kind: Kind,
@@ -131,7 +139,7 @@ pub struct Item {
     /// How far it got.
     pub state: State,
     /// What the provider took for it; may have more digits than the currency.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee: Option<Exact>,
 }
 

@@ -11,6 +11,7 @@
 mod component;
 mod finding;
 mod groups;
+mod kept;
 mod keys;
 mod near;
 mod repeats;
@@ -19,11 +20,12 @@ mod sides;
 mod totals;
 
 pub use finding::{Basis, Class, Finding, Reason};
+pub use kept::{KeptHead, KeptInputs, rows_of};
 pub use report::{COLUMNS, Inputs, JSON_END, Report};
 pub use totals::{ClassTotal, Totals};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::item::Item;
 use sides::Sides;
@@ -36,7 +38,7 @@ pub const MOST_TOLERANCE: i64 = 1_000;
 pub const MOST_RULES: usize = 8;
 
 /// How to match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// How far amounts of the same number may be apart, in minor units.
     pub tolerance: i64,
@@ -47,7 +49,7 @@ pub struct Options {
 }
 
 /// A pair is possible if both limits hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// In minor units.
     pub tolerance: i64,
@@ -56,7 +58,7 @@ pub struct Rule {
 }
 
 /// A period from its beginning up to, not with, its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// With.
     pub from: DateTime<Utc>,

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use quotary_audit::bill::{Accounting, Encoding};
 use quotary_audit::item::{Currency, Item, Kind, State};
 use quotary_audit::matching::{
-    Basis, Class, Inputs, Matching, MatchingError, Options, Period, Reason, Report, Rule, reconcile,
+    Basis, Class, Inputs, KeptHead, Matching, MatchingError, Options, Period, Reason, Report, Rule, reconcile, rows_of,
 };
 
 /// A payment at minute `n` of the period.
@@ -493,8 +493,8 @@ fn worlds(most: usize) -> impl Strategy<Value = World> {
     })
 }
 
-fn bytes(matching: &Matching) -> (Vec<u8>, Vec<u8>) {
-    let inputs = Inputs {
+fn inputs() -> Inputs {
+    Inputs {
         provider: "test".into(),
         bill_sha256: String::new(),
         mapping_sha256: String::new(),
@@ -503,13 +503,25 @@ fn bytes(matching: &Matching) -> (Vec<u8>, Vec<u8>) {
         accounting: Accounting::default(),
         stated: vec![],
         aside: vec![],
-    };
-    let options = options();
+    }
+}
+
+fn bytes(matching: &Matching) -> (Vec<u8>, Vec<u8>) {
+    let (inputs, options) = (inputs(), options());
     let report = Report { inputs: &inputs, options: &options, matching };
     let (mut json, mut csv) = (vec![], vec![]);
     report.write_json(&mut json).unwrap();
     report.write_csv(&mut csv).unwrap();
     (json, csv)
+}
+
+/// Head and findings, read back from how a service keeps them, and their rows.
+fn kept(matching: &Matching) -> (KeptHead, Vec<[String; 16]>) {
+    let inputs = inputs();
+    let report = Report { inputs: &inputs, options: &options(), matching };
+    let head = KeptHead::read(&report.json_head().unwrap()).unwrap();
+    let findings = matching.findings.iter().map(|finding| matching.finding_json(finding).unwrap());
+    (head, findings.flat_map(|finding| rows_of(&finding).unwrap()).collect())
 }
 
 /// What the totals say about both sides, class by class.
@@ -533,6 +545,12 @@ proptest! {
         keys.sort();
         keys.dedup();
         prop_assert_eq!(keys.len(), matching.findings.len());
+        let (head, rows) = kept(&matching);
+        prop_assert_eq!(&head.totals, &matching.totals);
+        prop_assert_eq!((&head.options, head.findings()), (&options(), matching.findings.len() as u64));
+        let inputs = inputs();
+        let report = Report { inputs: &inputs, options: &options(), matching: &matching };
+        prop_assert_eq!(rows, report.rows().collect::<Vec<_>>());
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod projects;
 pub mod proposals;
 pub mod raw_log;
 pub mod rebuild;
+pub mod reconciliation_walk;
 pub mod reconciliations;
 mod rows;
 pub mod runner;

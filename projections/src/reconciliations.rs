@@ -386,7 +386,7 @@ pub async fn counts(
     Ok(rows.into_iter().filter_map(|(class, count)| Some((Class::parse(&class)?, count.cast_unsigned()))).collect())
 }
 
-fn read_difference(row: &PgRow) -> Result<Difference, sqlx::Error> {
+pub(crate) fn read_difference(row: &PgRow) -> Result<Difference, sqlx::Error> {
     let class: &str = row.try_get("class")?;
     Ok(Difference {
         line: row.try_get::<i64, _>("line")?.cast_unsigned(),

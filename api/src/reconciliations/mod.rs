@@ -22,6 +22,6 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(AUDITORS, differences, []),
         route!(SUPER_ADMINS, upload_bill, []),
         route!(AUDITORS, findings, []),
-        route!(AUDITORS, report, []),
+        route!(AUDITORS, report, [WrongStatus]),
     ]
 }

@@ -1,81 +1,156 @@
-//! `GET /v1/reconciliations/{id}/report`: the report of a bill's reconciliation.
+//! `GET /v1/reconciliations/{id}/report`: what a reconciliation found, as a download.
 //!
-//! What must always hold: its JSON has the SHA-256 that the log has of it, however often it is asked for; it comes in parts, so
-//! memory does not grow with it; one that breaks off is never taken for a whole.
+//! What must always hold: run, rows and cases come from one snapshot, and every row comes or the download breaks off visibly;
+//! a run that was not completed never looks like a pass; the JSON of a bill's run has the SHA-256 that the log has of it,
+//! however often it is asked for.
 
-use axum::body::{Body, Bytes};
+mod external;
+mod internal;
+
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use futures::stream::{self, TryStreamExt as _};
-use quotary_audit::matching::JSON_END;
-use quotary_projections::reconciliations::NAME;
-use sqlx::PgPool;
+use chrono::{DateTime, SecondsFormat, Utc};
+use quotary_domain::reconciliation::RunKind;
+use quotary_domain::{Actor, CaseId, ReconciliationId};
+use quotary_projections::cases;
+use quotary_projections::reconciliation_walk::{CaseThen, RunWalk};
+use quotary_projections::reconciliations::{INSTALLATION, NAME, Run, RunStatus};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::findings::check_run;
-use crate::extract::{ApiPath, Authed, MinPosition};
+use super::answer::Reconciliation;
+use crate::extract::{ApiPath, ApiQuery, Authed, MinPosition};
 use crate::problem::{Code, Problem};
+use crate::report::{Cell, DataFormat};
 use crate::state::AppState;
 
-/// How many findings are read at a time.
-const PAGE: i64 = 2_000;
+/// In what form.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// `json`, `csv`, `xlsx` or `pdf`; `json` if absent.
+    #[param(value_type = Option<String>, example = "json")]
+    format: Option<DataFormat>,
+}
 
-/// The whole report as JSON: inputs with their digests, options, totals by class, and every finding with its lines and orders.
+/// The whole report of a run that has ended, as a download.
+///
+/// Of a bill's run: inputs with their digests, options, totals by class, and every finding with its lines and orders. Of an
+/// internal run: what it compared, how it ended, and every difference that concerns the tenant, with its case.
 ///
 /// # Errors
-/// `not-found` if the tenant has no such run or it has no report.
+/// `not-found`; `wrong-status` if the run has not ended, or is a bill's that could not be completed.
 #[utoipa::path(get, path = "/v1/reconciliations/{id}/report", tag = "reconciliations",
-    params(("id" = Uuid, Path, description = "The run")),
-    responses((status = 200, description = "The report", body = Object)))]
+    params(("id" = Uuid, Path, description = "The run"), ReportQuery),
+    responses((status = 200, description = "The report; a PDF of more than 10,000 lines is a ZIP archive of parts", content(
+        (Object = "application/json"), (String = "text/csv"), (Vec<u8> = "application/pdf"), (Vec<u8> = "application/zip"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")))))]
 pub async fn handle(
     State(state): State<AppState>,
     Authed { actor, .. }: Authed,
-    ApiPath(id): ApiPath<Uuid>,
     position: MinPosition,
+    ApiPath(id): ApiPath<Uuid>,
+    ApiQuery(query): ApiQuery<ReportQuery>,
 ) -> Result<Response, Problem> {
-    position.wait(&state, &[NAME]).await?;
-    check_run(&state, actor.tenant_id.0, id).await?;
-    let head: Option<String> = sqlx::query_scalar("select head from bill_reports where run_id = $1 and tenant_id = $2")
-        .bind(id)
-        .bind(actor.tenant_id.0)
-        .fetch_optional(&state.pool)
-        .await?;
-    let head = head.ok_or_else(|| Problem::new(Code::NotFound, "the reconciliation has no report"))?;
-    let mut response = Response::new(body(state.pool.clone(), id, head));
-    let name = HeaderValue::try_from(format!("attachment; filename=\"reconciliation-{id}.json\""));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(name) = name {
-        headers.insert(header::CONTENT_DISPOSITION, name);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let id = ReconciliationId(id);
+    // What the log has of the run, the answer has: who saw its end there need not wait and ask again.
+    let known = last_position(&state, &actor, id).await?;
+    MinPosition(position.0.max(Some(known))).wait(&state, &[NAME, cases::NAME]).await?;
+    let walk = RunWalk::begin(&state.pool, actor.tenant_id, id).await?;
+    let walk = walk.ok_or_else(|| Problem::not_found("reconciliation"))?;
+    let format = query.format.unwrap_or_default();
+    let mut answer = match (walk.run.status, walk.run.request.subject.kind()) {
+        (RunStatus::Requested, _) => Err(Problem::new(Code::WrongStatus, "the reconciliation has not ended yet")),
+        (RunStatus::Completed | RunStatus::Incomplete, RunKind::Internal) => {
+            internal::answer(walk.differences().await?, format)
+        }
+        (RunStatus::Incomplete, RunKind::External) => {
+            let reason = walk.run.reason.unwrap_or_default();
+            let detail = format!("the reconciliation could not be completed ({reason}), so it has no report");
+            Err(Problem::new(Code::WrongStatus, detail))
+        }
+        (RunStatus::Completed, RunKind::External) => match walk.findings().await? {
+            Some(walk) => external::answer(walk, format),
+            None => Err(Problem::new(Code::NotFound, "the report of the reconciliation is not kept")),
+        },
+    }?;
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
 }
 
-/// The head, the findings page after page, and the end.
-fn body(pool: PgPool, run: Uuid, head: String) -> Body {
-    let first = stream::once(async { Ok::<_, sqlx::Error>(Bytes::from(head)) });
-    let findings = stream::try_unfold((pool, 0_i64), move |(pool, after)| async move {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "select number, finding::text from bill_findings where run_id = $1 and number > $2 order by number limit $3",
-        )
-        .bind(run)
-        .bind(after)
-        .bind(PAGE)
-        .fetch_all(&pool)
-        .await?;
-        let Some((last, _)) = rows.last() else { return Ok(None) };
-        let (last, mut part) = (*last, String::new());
-        for (number, finding) in &rows {
-            if *number > 1 {
-                part.push(',');
-            }
-            part.push_str(finding);
+/// The position of a run's last event.
+async fn last_position(state: &AppState, actor: &Actor, id: ReconciliationId) -> Result<u64, Problem> {
+    let position: Option<i64> = sqlx::query_scalar(
+        "select max(position) from events where aggregate_type = 'Reconciliation' and aggregate_id = $1 \
+         and tenant_id in ($2, $3)",
+    )
+    .bind(id.to_string())
+    .bind(actor.tenant_id.0)
+    .bind(INSTALLATION.0)
+    .fetch_one(&state.pool)
+    .await?;
+    position.map(i64::cast_unsigned).ok_or_else(|| Problem::not_found("reconciliation"))
+}
+
+/// The name of a run's file, without the ending.
+fn file_name(run: &Run) -> String {
+    format!("reconciliation-{}", run.id)
+}
+
+/// What every report says of its run.
+fn facts(run: &Reconciliation, made_at: DateTime<Utc>) -> Vec<(String, String)> {
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut facts = vec![
+        ("Run".to_owned(), run.id.to_string()),
+        ("Kind".to_owned(), run.kind.to_owned()),
+        ("Asked for".to_owned(), time(run.requested_at)),
+    ];
+    let more = [
+        ("Asked for by", run.requested_by.map(|id| id.to_string())),
+        ("Ended", run.ended_at.map(time)),
+        ("Events after position", run.from_position.map(|position| position.to_string())),
+        ("Up to position", run.position.map(|position| position.to_string())),
+        ("SHA-256 of the log", run.log_digest.clone()),
+        ("Report made", Some(time(made_at))),
+    ];
+    facts.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    facts
+}
+
+/// The case about a row, as it stands when the report is made.
+#[derive(Debug, Default, Serialize)]
+struct CaseNow {
+    #[serde(rename = "case_status", skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    /// Since when it is, or was, open.
+    #[serde(rename = "case_opened_at", skip_serializing_if = "Option::is_none")]
+    opened_at: Option<DateTime<Utc>>,
+    /// How long it is, or was, open, in whole hours.
+    #[serde(rename = "case_age_hours", skip_serializing_if = "Option::is_none")]
+    age_hours: Option<i64>,
+}
+
+impl CaseNow {
+    fn of(case: Option<CaseThen>, made_at: DateTime<Utc>) -> Self {
+        let Some(case) = case else { return Self::default() };
+        let end = case.closed_at.unwrap_or(made_at);
+        Self {
+            status: Some(case.status.as_str()),
+            opened_at: Some(case.opened_at),
+            age_hours: Some((end - case.opened_at).num_hours()),
         }
-        Ok(Some((Bytes::from(part), (pool, last))))
-    });
-    let end = stream::once(async { Ok(Bytes::from_static(JSON_END.as_bytes())) });
-    let parts = futures::StreamExt::chain(futures::StreamExt::chain(first, findings), end);
-    Body::from_stream(parts.inspect_err(|error| tracing::error!(%error, "a report broke off")))
+    }
+
+    /// Its cells after that of its id: status, since when, how long.
+    fn cells(&self, id: Option<CaseId>) -> [Cell; 4] {
+        [
+            Cell::id(id.map(|id| id.0)),
+            self.status.map_or(Cell::Empty, |status| Cell::Text(status.to_owned())),
+            self.opened_at.map_or(Cell::Empty, Cell::Time),
+            self.age_hours.map_or(Cell::Empty, Cell::Number),
+        ]
+    }
 }

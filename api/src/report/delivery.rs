@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Format, Report, ReportError, Row, Rows, csv_rows, pdf, xlsx};
+use super::{Format, Ready, Report, ReportError, Row, Rows, csv_rows, pdf, xlsx};
 
 /// How many reports are made at a time; each holds a connection to the database. More wait for their turn.
 const AT_A_TIME: usize = 4;
@@ -32,8 +32,21 @@ static REPORTS: Semaphore = Semaphore::const_new(AT_A_TIME);
 
 /// The body of a report; `parts` is how many documents a PDF has.
 pub(super) fn body(report: Report, format: Format, parts: u64) -> Body {
+    sent(|client| make(report, format, parts, client))
+}
+
+/// The body of a document whose bytes come ready-made.
+pub(super) fn ready(bytes: Ready) -> Body {
+    sent(|client| pass_on(bytes, client))
+}
+
+/// What a maker gives its client.
+fn sent<M>(maker: impl FnOnce(Client) -> M) -> Body
+where
+    M: Future<Output = Result<(), ReportError>> + Send + 'static,
+{
     let (sender, receiver) = mpsc::channel(WAITING);
-    let maker = AbortOnDropHandle::new(tokio::spawn(make(report, format, parts, Client { sender })));
+    let maker = AbortOnDropHandle::new(tokio::spawn(maker(Client { sender })));
     let parts = stream::try_unfold((receiver, Some(maker)), |(mut receiver, maker)| async move {
         if let Some(part) = receiver.recv().await {
             return Ok(Some((part, (receiver, maker))));
@@ -83,6 +96,17 @@ async fn make(report: Report, format: Format, parts: u64, client: Client) -> Res
         }
     };
     timeout_at(Instant::now() + LONGEST, making).await.unwrap_or(Err(ReportError::TookTooLong))
+}
+
+async fn pass_on(mut bytes: Ready, client: Client) -> Result<(), ReportError> {
+    let _turn = REPORTS.acquire().await?;
+    let passing = async {
+        while let Some(part) = bytes.next().await {
+            client.take(part?).await?;
+        }
+        Ok(())
+    };
+    timeout_at(Instant::now() + LONGEST, passing).await.unwrap_or(Err(ReportError::TookTooLong))
 }
 
 async fn make_csv(report: Report, client: &Client) -> Result<(), ReportError> {

@@ -22,6 +22,12 @@ pub enum ReportError {
         /// What the rows made.
         found: i64,
     },
+    /// The rows are not those that the head of the report sums up.
+    #[error("the rows are not those that the report's totals say")]
+    Totals,
+    /// A part of the document can't be read or written as JSON.
+    #[error("a part of the report is no JSON")]
+    Json(#[from] serde_json::Error),
     /// The rows can't be written as CSV.
     #[error("the rows could not be written")]
     Csv(#[from] csv::Error),

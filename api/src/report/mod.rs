@@ -11,6 +11,7 @@ mod pdf;
 mod typeset;
 mod xlsx;
 
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -60,6 +61,34 @@ impl Format {
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Pdf => "application/pdf",
         })
+    }
+}
+
+/// The form of a report that programs read as JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataFormat {
+    /// JSON.
+    #[default]
+    Json,
+    /// See [`Format::Csv`].
+    Csv,
+    /// See [`Format::Xlsx`].
+    Xlsx,
+    /// See [`Format::Pdf`].
+    Pdf,
+}
+
+impl DataFormat {
+    /// The form of its table; nothing for JSON, which has none.
+    #[must_use]
+    pub fn table(self) -> Option<Format> {
+        match self {
+            Self::Json => None,
+            Self::Csv => Some(Format::Csv),
+            Self::Xlsx => Some(Format::Xlsx),
+            Self::Pdf => Some(Format::Pdf),
+        }
     }
 }
 
@@ -178,6 +207,9 @@ pub fn between(
     alone(first).chain(rows).chain(alone(last)).boxed()
 }
 
+/// A document's bytes as they come, some at a time. What feeds it is dropped with it.
+pub type Ready = BoxStream<'static, Result<Bytes, ReportError>>;
+
 /// A report.
 pub struct Report {
     /// Its title.
@@ -205,13 +237,24 @@ impl Report {
             1 => (format.extension(), format.media_type()),
             _ => ("zip", HeaderValue::from_static("application/zip")),
         };
-        let name = format!("attachment; filename=\"{}.{extension}\"", self.file_name);
-        let mut response = delivery::body(self, format, parts).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, media_type);
-        if let Ok(name) = HeaderValue::try_from(name) {
-            headers.insert(header::CONTENT_DISPOSITION, name);
-        }
-        response
+        let name = format!("{}.{extension}", self.file_name);
+        attachment(delivery::body(self, format, parts), &name, media_type)
     }
+}
+
+/// The answer to a request for a document that is JSON already; `file_name` has no ending.
+#[must_use]
+pub fn json_answer(file_name: &str, bytes: Ready) -> Response {
+    let media_type = HeaderValue::from_static("application/json");
+    attachment(delivery::ready(bytes), &format!("{file_name}.json"), media_type)
+}
+
+fn attachment(body: Body, name: &str, media_type: HeaderValue) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, media_type);
+    if let Ok(name) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
 }

@@ -7,7 +7,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::finding::Finding;
+use super::finding::{Basis, Class, Finding, Reason};
 use super::{Matching, Options};
 use crate::bill::{Accounting, Aside, Encoding, StatedTotal};
 use crate::item::Item;
@@ -81,10 +81,10 @@ pub const JSON_END: &str = "]}";
 
 #[derive(Serialize)]
 struct Written<'r> {
-    class: super::Class,
+    class: Class,
     key: &'r str,
-    basis: super::Basis,
-    reason: Option<super::Reason>,
+    basis: Basis,
+    reason: Option<Reason>,
     difference: Option<i128>,
     lines: Vec<&'r Item>,
     orders: Vec<&'r Item>,
@@ -164,30 +164,50 @@ impl Report<'_> {
         matching.findings.iter().flat_map(move |finding| {
             let lines = finding.lines.iter().map(|place| ("line", &matching.lines[*place]));
             let orders = finding.orders.iter().map(|place| ("order", &matching.orders[*place]));
-            lines.chain(orders).map(move |(side, item)| cells(finding, side, item))
+            let about = About {
+                class: finding.class,
+                key: &finding.key,
+                basis: finding.basis,
+                reason: finding.reason,
+                difference: finding.difference,
+            };
+            lines.chain(orders).map(move |(side, item)| about.cells(side, item))
         })
     }
 }
 
-fn cells(finding: &Finding, side: &str, item: &Item) -> [String; 16] {
-    [
-        finding.class.as_str().into(),
-        finding.key.clone(),
-        name(&finding.basis),
-        finding.reason.as_ref().map(name).unwrap_or_default(),
-        finding.difference.map(|difference| difference.to_string()).unwrap_or_default(),
-        side.into(),
-        item.place.to_string(),
-        item.id.clone(),
-        item.other_id.clone().unwrap_or_default(),
-        item.payment.clone().unwrap_or_default(),
-        item.group.clone().unwrap_or_default(),
-        item.kind.as_str().into(),
-        item.amount.to_string(),
-        item.currency.to_string(),
-        item.state.as_str().into(),
-        item.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-    ]
+/// What the rows of one finding have in common.
+#[derive(Clone, Copy)]
+pub(super) struct About<'f> {
+    pub class: Class,
+    pub key: &'f str,
+    pub basis: Basis,
+    pub reason: Option<Reason>,
+    pub difference: Option<i128>,
+}
+
+impl About<'_> {
+    /// The row of one line or order.
+    pub(super) fn cells(&self, side: &str, item: &Item) -> [String; 16] {
+        [
+            self.class.as_str().into(),
+            self.key.to_owned(),
+            name(&self.basis),
+            self.reason.as_ref().map(name).unwrap_or_default(),
+            self.difference.map(|difference| difference.to_string()).unwrap_or_default(),
+            side.into(),
+            item.place.to_string(),
+            item.id.clone(),
+            item.other_id.clone().unwrap_or_default(),
+            item.payment.clone().unwrap_or_default(),
+            item.group.clone().unwrap_or_default(),
+            item.kind.as_str().into(),
+            item.amount.to_string(),
+            item.currency.to_string(),
+            item.state.as_str().into(),
+            item.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        ]
+    }
 }
 
 /// A value's name as the JSON has it; a rule as `rule 2`.

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::MatchingError;
 use super::finding::{Class, Finding};
 use crate::item::{Currency, Item, Kind};
 
 /// One class's part of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassTotal {
     /// The class.
     pub class: Class,
@@ -26,7 +26,7 @@ pub struct ClassTotal {
 }
 
 /// Both sides by class, kind and currency, and as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// The bill's lines.
     pub lines: Vec<ClassTotal>,
