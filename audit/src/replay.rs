@@ -28,6 +28,7 @@ mod finding;
 mod ledger;
 mod licensing;
 mod movements;
+mod notices;
 mod records;
 mod saved;
 mod shapes;
@@ -44,10 +45,11 @@ use uuid::Uuid;
 
 pub use finding::{Finding, Kind};
 pub use ledger::{CounterAccount, Posting};
+pub use notices::Notice;
 pub use saved::SavedError;
 pub use standing::{
     AgentStanding, BatchStanding, HoldStanding, JournalStanding, LicenseCounts, MovementStanding, OrderStanding,
-    WithdrawalStanding,
+    OrderTexts, WithdrawalStanding, fingerprint,
 };
 pub use summary::Summary;
 
@@ -79,6 +81,9 @@ pub struct Replay {
     movements: Movements,
     licensing: Licensing,
     records: Records,
+    /// What the last event told, if it told anything.
+    #[serde(skip)]
+    notice: Option<Notice>,
     #[serde(skip)]
     found: Found,
 }
@@ -163,6 +168,7 @@ struct Seen<'a> {
     id: Id,
     sequence: u64,
     at: i64,
+    metadata: &'a str,
 }
 
 impl Seen<'_> {
@@ -247,7 +253,9 @@ impl Replay {
             id: id.unwrap_or_default(),
             sequence: entry.sequence,
             at: entry.recorded_at,
+            metadata: entry.metadata,
         };
+        self.notice = None;
         self.check_order(&seen, entry);
         match (Type::parse(entry.aggregate_type), id) {
             (None, _) => {
@@ -382,12 +390,16 @@ impl Replay {
             }
             Type::Withdrawal => {
                 if let Some(event) = read(seen, entry, found) {
+                    let told = notices::of_withdrawal(&event);
                     self.movements.withdrawal(seen, event, &mut self.step, found);
+                    self.notice = notices::of(seen, told, &self.movements, &self.records);
                 }
             }
             Type::Transfer => {
                 if let Some(event) = read(seen, entry, found) {
+                    let told = notices::of_transfer(&event);
                     self.movements.transfer(seen, event, &mut self.step, found);
+                    self.notice = notices::of(seen, told, &self.movements, &self.records);
                 }
             }
             Type::Reversal => {

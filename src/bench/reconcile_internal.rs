@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use quotary_domain::Quota;
 use quotary_projections::generation::Leftover;
+use quotary_projections::holds::Holds;
 use quotary_projections::ledger::Ledger;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::log_reader::LogReader;
 use quotary_projections::movements::Movements;
+use quotary_projections::notices::Notices;
+use quotary_projections::orders::Orders;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::withdrawals::Withdrawals;
 use quotary_workers::reconcile::compare::{Options, compare};
@@ -41,6 +44,9 @@ pub async fn measure(servers: &Servers, report: &mut Report) -> Result<(), Failu
     rebuild(&scene.pool, &Arc::new(Movements), &log, Leftover::Discard).await?;
     rebuild(&scene.pool, &Arc::new(Withdrawals), &log, Leftover::Discard).await?;
     rebuild(&scene.pool, &Arc::new(Licenses), &log, Leftover::Discard).await?;
+    rebuild(&scene.pool, &Arc::new(Orders), &log, Leftover::Discard).await?;
+    rebuild(&scene.pool, &Arc::new(Holds), &log, Leftover::Discard).await?;
+    rebuild(&scene.pool, &Arc::new(Notices), &log, Leftover::Discard).await?;
 
     let start = Instant::now();
     let compared = compare(&scene.owner, Proof::default(), &Options::default()).await?;

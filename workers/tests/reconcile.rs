@@ -16,14 +16,18 @@ use quotary_domain::account::{Account, AccountCommand, Profile, Username};
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand};
 use quotary_domain::case::{CaseStatus, Resolution};
 use quotary_domain::license::LicenseTerms;
+use quotary_domain::order::{Money, Order, OrderCommand, Payment, Refund};
 use quotary_domain::project::{Plan as ProjectPlan, ProjectDetails};
 use quotary_domain::reconciliation::{Class, RunKind, RunSubject};
-use quotary_domain::{AccountId, Actor, JournalId, Quota, Role};
+use quotary_domain::{AccountId, Actor, JournalId, OrderId, Quota, Role};
 use quotary_projections::cases::{self, CaseFilter, Cases};
 use quotary_projections::feed::EventSource;
+use quotary_projections::holds::Holds;
 use quotary_projections::ledger::Ledger;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::movements::Movements;
+use quotary_projections::notices::Notices;
+use quotary_projections::orders::Orders;
 use quotary_projections::page::PageRequest;
 use quotary_projections::reconciliations::{self, INSTALLATION, Reconciliations, RunStatus};
 use quotary_projections::runner::Runners;
@@ -95,6 +99,9 @@ impl World {
             .spawn(Movements)
             .spawn(Withdrawals)
             .spawn(Licenses)
+            .spawn(Orders)
+            .spawn(Holds)
+            .spawn(Notices)
             .spawn(Reconciliations)
             .spawn(Cases);
         self.runners = Some(tokio::spawn(async move { runners.join().await.unwrap() }));
@@ -156,7 +163,7 @@ impl World {
     }
 }
 
-/// A top-up, an agent, a transfer, a batch with its licences, and two withdrawals.
+/// A top-up, an agent, a transfer, a batch with its licences, two withdrawals, and two orders of which one was refunded in parts.
 async fn trade(commands: &Commands, admin: Actor) -> AccountId {
     let context = |command| Context::of(admin, command, clock::now());
     commands.top_up(&context("quota.top_up"), admin.account_id, q(100_000), None).await.unwrap();
@@ -187,7 +194,42 @@ async fn trade(commands: &Commands, admin: Actor) -> AccountId {
     for amount in [q(10), q(20)] {
         commands.request_withdrawal(&context("withdrawal.request"), amount, payee()).await.unwrap();
     }
+    order(commands, admin, "P1", &[("R1", 250), ("R2", 100)]).await;
+    order(commands, admin, "P2", &[]).await;
     agent
+}
+
+/// An order of 10.00 that was refunded in these parts.
+async fn order(commands: &Commands, admin: Actor, number: &str, refunds: &[(&str, i64)]) {
+    let context = Context::system(admin.tenant_id, "test.order", clock::now());
+    let mut plan = Plan::new();
+    let order = plan.open::<Order>(OrderId::of(admin.tenant_id, "generic", number));
+    let payment = Payment {
+        provider: "generic".to_owned(),
+        provider_order_id: number.to_owned(),
+        amount: Money(q(1_000)),
+        currency: "EUR".to_owned(),
+        paid_at: "2026-07-01T10:00:00.123456Z".parse().unwrap(),
+        agent_id: admin.account_id,
+        batch_id: None,
+    };
+    let refund = |(number, amount): &(&str, i64)| {
+        OrderCommand::RecordRefund(Refund {
+            amount: Money(q(*amount)),
+            provider_refund_id: Some((*number).to_owned()),
+            refunded_at: "2026-07-02T10:00:00Z".parse().unwrap(),
+            reason: Some("broken\u{0}".to_owned()),
+        })
+    };
+    let mut decisions = vec![OrderCommand::RecordPayment(payment)];
+    decisions.extend(refunds.iter().map(refund));
+    let done = commands.log().execute(&context, &plan, |unit| {
+        for command in decisions.clone() {
+            unit.decide(order, command).map_err(|_| Refusal::Forbidden)?;
+        }
+        Ok::<_, Refusal>(())
+    });
+    done.await.unwrap();
 }
 
 fn classes(compared: &Compared) -> Vec<(Class, String)> {
@@ -306,6 +348,58 @@ fn changes(schemas: &[String; 3], licenses: &str, agent: AccountId) -> Vec<(&'st
     ]
 }
 
+/// The same of orders, holds and notices.
+fn further_changes(schemas: &[String; 3], agent: AccountId) -> Vec<(&'static str, Class, String)> {
+    use Class::{Amount, Extra, Missing, State};
+    let [orders, holds, notices] = schemas;
+    vec![
+        ("orders", Amount, format!("update {orders}.orders set amount = amount + 1")),
+        ("orders", Amount, format!("update {orders}.orders set refunded_amount = 349 where refunds = 2")),
+        ("orders", Amount, format!("update {orders}.orders set refunds = 1 where refunds = 2")),
+        ("orders", State, format!("update {orders}.orders set provider_order_id = 'P9' where refunds = 2")),
+        ("orders", State, format!("update {orders}.orders set provider_refund_id = 'R1' where refunds = 2")),
+        ("orders", State, format!("update {orders}.orders set refund_reason = null where refunds = 2")),
+        ("orders", State, format!("update {orders}.orders set currency = 'USD'")),
+        ("orders", State, format!("update {orders}.orders set paid_at = paid_at + interval '1 microsecond'")),
+        ("orders", State, format!("update {orders}.orders set agent_id = '{agent}'")),
+        ("orders", Missing, format!("delete from {orders}.orders where refunds = 2")),
+        (
+            "orders",
+            Extra,
+            format!(
+                "insert into {orders}.orders select gen_random_uuid(), tenant_id, agent_id, batch_id, provider, 'P9', amount, \
+                 currency, paid_at, refunded_amount, refunded_at, refunds, provider_refund_id, refund_reason, recorded_at, \
+                 sequence, position from {orders}.orders limit 1"
+            ),
+        ),
+        ("holds", Amount, format!("update {holds}.holds set amount_left = amount_left - 1 where amount = 10")),
+        ("holds", Amount, format!("update {holds}.holds set amount = amount + 1 where amount = 10")),
+        ("holds", State, format!("update {holds}.holds set expires_at = now()")),
+        ("holds", State, format!("update {holds}.holds set purpose = 'batch'")),
+        ("holds", State, format!("update {holds}.holds set held_at = held_at - interval '1 second'")),
+        ("holds", Missing, format!("delete from {holds}.holds where amount = 10")),
+        (
+            "holds",
+            Extra,
+            format!(
+                "insert into {holds}.holds select gen_random_uuid(), agent_id, tenant_id, amount, amount_left, purpose, \
+                 purpose_id, held_at, expires_at, position from {holds}.holds limit 1"
+            ),
+        ),
+        ("notices", Amount, format!("update {notices}.notices set amount = amount + 1")),
+        ("notices", State, format!("update {notices}.notices set kind = 'withdrawal-paid'")),
+        ("notices", Missing, format!("delete from {notices}.notices where amount = 10")),
+        (
+            "notices",
+            Extra,
+            format!(
+                "insert into {notices}.notices select '{agent}', position, tenant_id, kind, subject_id, amount, occurred_at \
+                 from {notices}.notices where amount = 10"
+            ),
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn every_kind_of_change_to_a_read_model_is_found_and_named() {
     let mut world = World::new().await;
@@ -315,9 +409,11 @@ async fn every_kind_of_change_to_a_read_model_is_found_and_named() {
     world.stop_runners().await;
     let agent = world.agents[0];
     let schemas = [world.schema("ledger").await, world.schema("movements").await, world.schema("withdrawals").await];
-    let [ledger, movements, withdrawals] = &schemas;
+    let further = [world.schema("orders").await, world.schema("holds").await, world.schema("notices").await];
+    let ([ledger, movements, withdrawals], [orders, holds, notices]) = (&schemas, &further);
     let licenses = world.schema("licenses").await;
-    for (source, class, statement) in changes(&schemas, &licenses, agent) {
+    let all = [changes(&schemas, &licenses, agent), further_changes(&further, agent)].concat();
+    for (source, class, statement) in all {
         // Each change in a copy of the tables as they were.
         let copy = ["balances", "entries", "quota_daily", "ledger_totals"].map(|table| format!("{ledger}.{table}"));
         let tables: Vec<String> = copy
@@ -327,6 +423,9 @@ async fn every_kind_of_change_to_a_read_model_is_found_and_named() {
                 format!("{withdrawals}.withdrawals"),
                 format!("{licenses}.batches"),
                 format!("{licenses}.licenses"),
+                format!("{orders}.orders"),
+                format!("{holds}.holds"),
+                format!("{notices}.notices"),
             ])
             .collect();
         for (number, table) in tables.iter().enumerate() {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::shapes::{Destination, MovementKind, Origin, Purpose, QuotaEvent, Return, Reversed};
 use super::step::{BatchStep, Earning, Half, Payment, Reserved, Returned, Reversal, Spot, SpotKind, Step, TopUp};
-use super::values::{Amount, Id, MAX_AMOUNT};
+use super::values::{Amount, Id, MAX_AMOUNT, occurred_at};
 use super::{Found, Kind, Seen};
 
 /// How far the clock that decides on an expiry may be ahead of the one that stamps events.
@@ -50,8 +50,10 @@ pub(super) struct Agent {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Hold {
     pub agent: Id,
+    pub amount: u64,
     pub left: u64,
     pub purpose: Purpose,
+    pub held_at: i64,
     pub expires_at: Option<i64>,
     pub position: u64,
 }
@@ -401,8 +403,10 @@ impl Ledger {
                 }
                 let hold = Hold {
                     agent: seen.id,
+                    amount: amount.0,
                     left: amount.0,
                     purpose: *purpose,
+                    held_at: occurred_at(seen.metadata, seen.at),
                     expires_at: expires_at.map(|time| time.0),
                     position: seen.position,
                 };

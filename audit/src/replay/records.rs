@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::ledger::{spot, spot_finding};
 use super::shapes::{
-    AccountEvent, Act, CaseEvent, OrderEvent, ProjectEvent, ProposalEvent, ReconciliationEvent, RiskPolicyEvent, Rules,
-    TenantEvent,
+    AccountEvent, Act, CaseEvent, OrderEvent, ProjectEvent, ProposalEvent, ReconciliationEvent, RiskPolicyEvent, Role,
+    Rules, TenantEvent,
 };
+use super::standing::OrderTexts;
 use super::step::{Confirmed, Spot, SpotKind, Step, Subject};
 use super::values::{Fingerprint, Id};
 use super::{Found, Kind, Seen};
@@ -21,7 +22,9 @@ const MAX_DEPTH: usize = 16;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Records {
     names: HashSet<Id>,
-    accounts: HashMap<Id, Account>,
+    pub accounts: HashMap<Id, Account>,
+    /// The super admins of each tenant, and where each was made.
+    pub super_admins: HashMap<u32, Vec<(Id, u64)>>,
     /// Projects, and whether each is disabled.
     projects: HashMap<Id, bool>,
     plans: HashSet<Id>,
@@ -42,8 +45,8 @@ struct Proposal {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Account {
-    ancestors: Vec<Id>,
+pub(super) struct Account {
+    pub ancestors: Vec<Id>,
     disabled: bool,
     erasure_requested_by: Option<Id>,
     erased: bool,
@@ -56,6 +59,12 @@ pub(super) struct Order {
     pub amount: u64,
     pub refunded: Option<u64>,
     pub batch: Option<Id>,
+    pub agent: Id,
+    pub paid_at: i64,
+    pub recorded_at: i64,
+    pub refunds: u64,
+    pub refunded_at: Option<i64>,
+    pub texts: OrderTexts,
     pub position: u64,
     pub sequence: u64,
 }
@@ -106,6 +115,9 @@ impl Records {
             let name = Fingerprint::of(&[b"username", seen.tenant_id.as_bytes(), &profile.username.0]);
             if !self.names.insert(name.id()) {
                 found.add(seen.finding(Kind::NameTaken, "another account has its username"));
+            }
+            if profile.role == Role::SuperAdmin {
+                self.super_admins.entry(seen.tenant).or_default().push((seen.id, seen.position));
             }
             self.accounts.insert(
                 seen.id,
@@ -245,6 +257,18 @@ impl Records {
                     amount: payment.amount.0,
                     refunded: None,
                     batch: payment.batch_id,
+                    agent: payment.agent_id,
+                    paid_at: payment.paid_at.0,
+                    recorded_at: seen.at,
+                    refunds: 0,
+                    refunded_at: None,
+                    texts: OrderTexts {
+                        provider: payment.provider.0,
+                        number: payment.provider_order_id.0,
+                        currency: payment.currency.0,
+                        refund_number: None,
+                        refund_reason: None,
+                    },
                     position: seen.position,
                     sequence: seen.sequence,
                 };
@@ -252,7 +276,7 @@ impl Records {
                     found.add(seen.finding(Kind::StreamStart, "the order was paid before"));
                 }
             }
-            OrderEvent::OrderRefunded { amount, .. } => {
+            OrderEvent::OrderRefunded { amount, provider_refund_id, refunded_at, reason } => {
                 let Some(order) = self.orders.get_mut(&seen.id) else {
                     return found.add(seen.finding(Kind::StreamStart, "the order was never paid"));
                 };
@@ -264,6 +288,11 @@ impl Records {
                     found.add(seen.finding(Kind::Refund, text));
                 }
                 order.refunded = Some(refunded);
+                order.refunds += 1;
+                order.refunded_at = Some(refunded_at.0);
+                let (number, reason) = (provider_refund_id.map(|it| it.0.0), reason.map(|it| it.0.0));
+                order.texts.refund_number = number.or(order.texts.refund_number);
+                order.texts.refund_reason = reason.or(order.texts.refund_reason);
             }
         }
     }

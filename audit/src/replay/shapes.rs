@@ -8,7 +8,7 @@
 
 use serde::Deserialize;
 
-use super::values::{Amount, Fingerprint, Id, Text, Time};
+use super::values::{Amount, Fingerprint, Id, Stored, Text, Time};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -532,10 +532,10 @@ pub(super) enum OrderEvent {
     OrderRefunded {
         amount: Amount,
         #[serde(default)]
-        provider_refund_id: Option<Text>,
+        provider_refund_id: Option<Stored>,
         refunded_at: Time,
         #[serde(default)]
-        reason: Option<Text>,
+        reason: Option<Stored>,
     },
 }
 
@@ -545,9 +545,9 @@ pub(super) struct Payment {
     pub provider: Fingerprint,
     pub provider_order_id: Fingerprint,
     pub amount: Amount,
-    currency: Text,
-    paid_at: Time,
-    agent_id: Id,
+    pub currency: Fingerprint,
+    pub paid_at: Time,
+    pub agent_id: Id,
     #[serde(default)]
     pub batch_id: Option<Id>,
 }

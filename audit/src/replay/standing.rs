@@ -1,11 +1,13 @@
 //! What the replay says of every agent, hold, withdrawal, transfer, order and batch, for a comparison with read models.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Replay;
 use super::ledger::{CounterAccount, Journal, JournalKind, Posting};
 use super::movements::TransferStatus;
-use super::values::Id;
+use super::shapes::Purpose;
+use super::values::{Fingerprint, Id};
 
 /// An agent's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,14 @@ pub struct HoldStanding {
     pub hold_id: Uuid,
     /// Whose it is.
     pub agent_id: Uuid,
+    /// What was reserved.
+    pub amount: u64,
     /// What is left of it.
     pub left: u64,
+    /// `batch`, `withdrawal` or `transfer`, and which.
+    pub purpose: (&'static str, Uuid),
+    /// When it was made, in microseconds since 1970.
+    pub held_at: i64,
     /// When it ends by itself, in microseconds since 1970.
     pub expires_at: Option<i64>,
     /// Where it was made.
@@ -96,8 +104,43 @@ pub struct OrderStanding {
     pub refunded: Option<u64>,
     /// The licences it bought.
     pub batch_id: Option<Uuid>,
+    /// The agent whose sale it is.
+    pub agent_id: Uuid,
+    /// When it was paid, in microseconds since 1970.
+    pub paid_at: i64,
+    /// When the payment was recorded.
+    pub recorded_at: i64,
+    /// In how many parts it was paid back.
+    pub refunds: u64,
+    /// When the last part was paid back.
+    pub refunded_at: Option<i64>,
+    /// What it says in words.
+    pub texts: OrderTexts,
+    /// Of its last event.
+    pub sequence: u64,
     /// Of its payment.
     pub position: u64,
+}
+
+/// The texts of an order by their fingerprints ([`fingerprint`]): the replay keeps no text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderTexts {
+    /// The provider.
+    pub provider: [u8; 16],
+    /// The provider's number of the payment.
+    pub number: [u8; 16],
+    /// The currency.
+    pub currency: [u8; 16],
+    /// The provider's number of the last refund that has one.
+    pub refund_number: Option<[u8; 16]>,
+    /// Why, of the last refund that says so.
+    pub refund_reason: Option<[u8; 16]>,
+}
+
+/// What the replay keeps of a text of which only sameness matters: the first half of a SHA-256.
+#[must_use]
+pub fn fingerprint(text: &str) -> [u8; 16] {
+    Fingerprint::of(&[text.as_bytes()]).0
 }
 
 /// A batch of licences.
@@ -218,7 +261,14 @@ impl Replay {
             tenant_id: self.ledger.agents.get(&hold.agent).map_or(Uuid::nil(), |agent| self.tenants.id(agent.tenant)),
             hold_id: (*id).into(),
             agent_id: hold.agent.into(),
+            amount: hold.amount,
             left: hold.left,
+            purpose: match hold.purpose {
+                Purpose::Batch(id) => ("batch", id.into()),
+                Purpose::Withdrawal(id) => ("withdrawal", id.into()),
+                Purpose::Transfer(id) => ("transfer", id.into()),
+            },
+            held_at: hold.held_at,
             expires_at: hold.expires_at,
             position: hold.position,
         })
@@ -275,6 +325,13 @@ impl Replay {
             amount: order.amount,
             refunded: order.refunded,
             batch_id: order.batch.map(Into::into),
+            agent_id: order.agent.into(),
+            paid_at: order.paid_at,
+            recorded_at: order.recorded_at,
+            refunds: order.refunds,
+            refunded_at: order.refunded_at,
+            texts: order.texts,
+            sequence: order.sequence,
             position: order.position,
         })
     }

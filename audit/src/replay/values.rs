@@ -153,6 +153,40 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// A text as PostgreSQL keeps it, which has no room for U+0000, of which only sameness matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stored(pub Fingerprint);
+
+impl<'de> Deserialize<'de> for Stored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Stored;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stored, E> {
+                let stored = Fingerprint::of(&[text.replace('\0', "\u{fffd}").as_bytes()]);
+                Ok(Stored(stored))
+            }
+        }
+        deserializer.deserialize_str(Any)
+    }
+}
+
+/// When an event happened, in microseconds since 1970: what its metadata note, or when it was recorded.
+pub(super) fn occurred_at(metadata: &str, recorded_at: i64) -> i64 {
+    #[derive(serde::Deserialize)]
+    struct Noted {
+        occurred_at: Option<Time>,
+    }
+    if !metadata.contains("occurred_at") {
+        return recorded_at;
+    }
+    let noted = serde_json::from_str::<Noted>(metadata).ok().and_then(|noted| noted.occurred_at);
+    noted.map_or(recorded_at, |Time(time)| time)
+}
+
 /// A text of which only sameness matters, as the first half of its SHA-256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fingerprint(pub [u8; 16]);

@@ -166,11 +166,12 @@ pub async fn compare(pool: &PgPool, from: Proof, options: &Options) -> Result<Co
 
 async fn compare_now(pool: &PgPool, from: Proof, options: &Options) -> Result<Compared, Incomplete> {
     let is_full = from.position() == 0;
-    let attempt = attempt(pool, from, options).await?;
+    // Boxed, since it holds what it reads of every table.
+    let attempt = Box::pin(attempt(pool, from, options)).await?;
     match attempt {
         Attempt::Done(compared) => Ok(*compared),
         // Rows before the last proved position are not as they were: only a full run can name them.
-        Attempt::Older if !is_full => match self::attempt(pool, Proof::default(), options).await? {
+        Attempt::Older if !is_full => match Box::pin(self::attempt(pool, Proof::default(), options)).await? {
             Attempt::Done(compared) => Ok(*compared),
             Attempt::Older => Err(Incomplete::ReadModels(ReadError::Format)),
         },
@@ -292,6 +293,9 @@ async fn replay(
     read_log::read(connection, after, until, |event| {
         if let Some((posting, occurred_at)) = proof.take(event) {
             expected.posting(&posting, event.recorded_at, occurred_at);
+        }
+        if let Some(notice) = proof.replay.notice() {
+            expected.notices.add(notice);
         }
         if let Some(known) = marks.known.get(&event.position) {
             let now = proof.log_digest();

@@ -1,5 +1,9 @@
 //! The read models as they stand, table by table, beside what follows from the log.
 
+mod holds;
+mod notices;
+mod orders;
+
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
@@ -14,10 +18,11 @@ use super::proof::{DayKey, Proof, RowsSeal};
 use super::read_log::{ReadError, Row, rows};
 
 /// The read models that are compared.
-pub(super) const READ_MODELS: [&str; 4] = ["ledger", "movements", "withdrawals", "licenses"];
+pub(super) const READ_MODELS: [&str; 7] =
+    ["ledger", "movements", "withdrawals", "licenses", "orders", "holds", "notices"];
 
 /// The tables whose older rows an incremental run compares by a sum over their digests.
-const SEALED: [&str; 1] = ["entries"];
+const SEALED: [&str; 2] = ["entries", "notices"];
 
 /// Where each read model stands; 0 for one that does not serve.
 pub(super) async fn checkpoints(connection: &mut PgConnection) -> Result<Vec<(String, u64)>, sqlx::Error> {
@@ -35,17 +40,27 @@ pub(super) async fn checkpoints(connection: &mut PgConnection) -> Result<Vec<(St
 pub(super) async fn seals(connection: &mut PgConnection, position: u64) -> Result<Vec<RowsSeal>, sqlx::Error> {
     let mut seals = Vec::with_capacity(SEALED.len());
     for table in SEALED {
-        let row = sqlx::query(&format!(
-            "select count(*) as count, \
-             coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint::numeric), 0)::text as sum \
-             from read.{table} t where position <= $1"
-        ))
-        .bind(position.cast_signed())
-        .fetch_one(&mut *connection)
-        .await?;
-        seals.push(RowsSeal { table: table.to_owned(), count: row.try_get("count")?, sum: row.try_get("sum")? });
+        seals.push(seal(table, connection, position).await?);
     }
     Ok(seals)
+}
+
+/// Whether the older rows of a table are those that the last run compared.
+async fn is_sealed(table: &str, connection: &mut PgConnection, proof: &Proof, from: u64) -> Result<bool, ReadError> {
+    let known = proof.beside.rows.iter().find(|seal| seal.table == table);
+    Ok(from == 0 || known == Some(&seal(table, connection, from).await?))
+}
+
+async fn seal(table: &str, connection: &mut PgConnection, position: u64) -> Result<RowsSeal, sqlx::Error> {
+    let row = sqlx::query(&format!(
+        "select count(*) as count, \
+             coalesce(sum(('x' || substr(md5(t::text), 1, 15))::bit(60)::bigint::numeric), 0)::text as sum \
+             from read.{table} t where position <= $1"
+    ))
+    .bind(position.cast_signed())
+    .fetch_one(&mut *connection)
+    .await?;
+    Ok(RowsSeal { table: table.to_owned(), count: row.try_get("count")?, sum: row.try_get("sum")? })
 }
 
 /// What every posting's row has to be, by position, and the seal of the rows before.
@@ -55,11 +70,13 @@ pub(super) struct Expected {
     entries: Vec<[u64; 2]>,
     /// The rows were compared; what comes after is not theirs.
     is_done: bool,
+    /// What everybody has to be told after `from`.
+    pub(super) notices: notices::Expected,
 }
 
 impl Expected {
     pub(super) fn new(from: u64) -> Self {
-        Self { from, entries: Vec::new(), is_done: false }
+        Self { from, entries: Vec::new(), is_done: false, notices: notices::Expected::default() }
     }
 
     /// Notes what the row of an event's postings has to be.
@@ -135,7 +152,7 @@ pub(super) async fn compare(
             balances(connection, proof, found).await?;
             totals(connection, proof, found).await?;
             daily(connection, proof, found).await?;
-            if expected.from > 0 && seals(connection, expected.from).await? != proof.beside.rows {
+            if !is_sealed("entries", connection, proof, expected.from).await? {
                 return Ok(true);
             }
             entries(connection, expected, found).await?;
@@ -146,6 +163,14 @@ pub(super) async fn compare(
         }
         "withdrawals" => withdrawals(connection, proof, found).await?,
         "licenses" => batches(connection, proof, found).await?,
+        "orders" => orders::compare(connection, proof, found).await?,
+        "holds" => holds::compare(connection, proof, found).await?,
+        "notices" => {
+            if !is_sealed("notices", connection, proof, expected.from).await? {
+                return Ok(true);
+            }
+            notices::compare(connection, expected.from, &mut expected.notices, found).await?;
+        }
         _ => {}
     }
     Ok(false)
