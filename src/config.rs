@@ -207,6 +207,32 @@ pub enum ConfigError {
     },
 }
 
+/// The settings that variables with our prefix give; other such variables belong to single commands or to tests.
+const OWN: [&str; 22] = [
+    "listen",
+    "master_key",
+    "master_key_file",
+    "jwt_keys",
+    "jwt_keys_file",
+    "seal_key",
+    "seal_key_file",
+    "seal_dir",
+    "seal_bucket",
+    "witness_url",
+    "witness_key",
+    "stream_prefix",
+    "connections",
+    "cached_aggregates",
+    "append_within_ms",
+    "request_within_ms",
+    "connection_within_ms",
+    "read_within_ms",
+    "publish_within_ms",
+    "silent_at_most_ms",
+    "reconcile_minutes",
+    "reconcile_full_hours",
+];
+
 impl Config {
     /// The configuration of `file` (if any), the environment, and `flags`.
     ///
@@ -218,37 +244,11 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         let environment = Env::raw().only(&["DATABASE_URL", "DATABASE_URL_FILE", "NATS_URL", "NATS_URL_FILE"]);
-        // Other variables with our prefix belong to single commands or to tests.
-        let own = Env::prefixed("QUOTARY_")
-            .only(&[
-                "listen",
-                "master_key",
-                "master_key_file",
-                "jwt_keys",
-                "jwt_keys_file",
-                "seal_key",
-                "seal_key_file",
-                "seal_dir",
-                "seal_bucket",
-                "witness_url",
-                "witness_key",
-                "stream_prefix",
-                "connections",
-                "cached_aggregates",
-                "append_within_ms",
-                "request_within_ms",
-                "connection_within_ms",
-                "read_within_ms",
-                "publish_within_ms",
-                "silent_at_most_ms",
-                "reconcile_minutes",
-                "reconcile_full_hours",
-            ])
-            .map(|key| match key.as_str() {
-                "jwt_keys" | "JWT_KEYS" => "token_keys".into(),
-                "jwt_keys_file" | "JWT_KEYS_FILE" => "token_keys_file".into(),
-                other => other.to_ascii_lowercase().into(),
-            });
+        let own = Env::prefixed("QUOTARY_").only(&OWN).map(|key| match key.as_str() {
+            "jwt_keys" | "JWT_KEYS" => "token_keys".into(),
+            "jwt_keys_file" | "JWT_KEYS_FILE" => "token_keys_file".into(),
+            other => other.to_ascii_lowercase().into(),
+        });
         let figment = figment.merge(environment).merge(own).merge(Serialized::defaults(flags));
         Ok(figment.extract().map_err(Box::new)?)
     }
@@ -338,6 +338,30 @@ mod tests {
         for wrong in ["lisen = \"127.0.0.1:1\"\n", "append_within_ms = 0\n"] {
             std::fs::write(file.path(), wrong).unwrap();
             assert!(Config::load(Some(file.path()), &serde_json::json!({})).is_err(), "{wrong}");
+        }
+    }
+
+    /// What the environment has of no setting is ignored, so a wrong name in a file to deploy would be noticed by nobody.
+    #[test]
+    fn the_files_to_deploy_name_settings_that_there_are_and_seal_the_log() {
+        let compose = include_str!("../deploy/compose.yaml");
+        let worker = include_str!("../deploy/kubernetes/worker.yaml");
+        let unit = include_str!("../deploy/systemd/quotary-worker.service");
+        let others = [
+            include_str!("../deploy/kubernetes/api.yaml"),
+            include_str!("../deploy/kubernetes/config.yaml"),
+            include_str!("../deploy/kubernetes/secret.sample.yaml"),
+            include_str!("../deploy/systemd/quotary-api.service"),
+        ];
+        let is_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+        for text in [compose, worker, unit].into_iter().chain(others) {
+            for rest in text.split("QUOTARY_").skip(1) {
+                let name = rest.split(|letter| !is_name(letter)).next().unwrap().to_ascii_lowercase();
+                assert!(OWN.contains(&name.as_str()), "QUOTARY_{} is no setting", name.to_ascii_uppercase());
+            }
+        }
+        for text in [compose, worker, unit] {
+            assert!(text.contains("QUOTARY_SEAL_KEY_FILE") && text.contains("QUOTARY_SEAL_DIR"), "{text}");
         }
     }
 }
