@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fixture::{Fixture, until};
+use quotary_commands::account::create::CreateAccount;
 use quotary_commands::tenant::create::CreateTenant;
 use quotary_commands::{Commands, Context, EventLog, Limits, Plan, Refusal, Vault, clock};
 use quotary_domain::account::{Account, AccountCommand, Profile, Username};
@@ -19,6 +20,7 @@ use quotary_domain::license::LicenseTerms;
 use quotary_domain::order::{Money, Order, OrderCommand, Payment, Refund};
 use quotary_domain::project::{Plan as ProjectPlan, ProjectDetails};
 use quotary_domain::reconciliation::{Class, RunKind, RunSubject};
+use quotary_domain::risk::{MovementRules, RiskRules};
 use quotary_domain::{AccountId, Actor, JournalId, OrderId, Quota, Role};
 use quotary_projections::cases::{self, CaseFilter, Cases};
 use quotary_projections::feed::EventSource;
@@ -247,6 +249,7 @@ async fn what_nobody_changed_passes_in_full_and_from_the_last_proved_position() 
     assert_eq!(full.position, world.fixture.log().head().await.unwrap());
     let (state, _) = full.state.unwrap();
     trade_more(&world).await;
+    review(&world).await;
     let next = world.compare(Proof::load(&state).unwrap()).await.unwrap();
     assert!(next.is_pass(), "{:?}", next.differences);
     assert_eq!(next.from_position, full.position);
@@ -269,6 +272,45 @@ async fn trade_more(world: &World) {
         let taken = world.commands.reverse_journal(&context, sent.value.id, &at, Some(q(back)), "typed twice".into());
         assert!(taken.await.unwrap().value.done().unwrap().added);
     }
+}
+
+/// Transfers and withdrawals that a rule suspends: let go in part, refused, still open; and an admin who came later.
+async fn review(world: &World) {
+    let ([admin, _], commands) = (world.admins, &world.commands);
+    let context = |command| Context::of(admin, command, clock::now());
+    let rules = RiskRules {
+        transfers: MovementRules { amount_above: Some(q(50)), ..MovementRules::default() },
+        withdrawals: MovementRules { amount_above: Some(q(50)), ..MovementRules::default() },
+        review_within_minutes: Some(60),
+        ..RiskRules::default()
+    };
+    commands.set_risk_rules(&context("risk.set_rules"), rules).await.unwrap();
+    let agent = Actor { account_id: world.agents[0], role: Role::Agent, ..admin };
+    let by_agent = |command| Context::of(agent, command, clock::now());
+    let mut suspended = vec![];
+    for amount in [60, 70, 80] {
+        let context = by_agent("quota.transfer");
+        let made = commands.transfer_to(&context, admin.account_id, q(amount), None).await.unwrap().value;
+        assert!(made.suspension.is_some(), "{made:?}");
+        suspended.push(made.id);
+    }
+    let input = CreateAccount {
+        username: Username::parse("second").unwrap(),
+        email: "second@acme.example".to_owned(),
+        password: Some(Zeroizing::new("correct-horse-2".to_owned())),
+        must_change_password: false,
+        role: Role::SuperAdmin,
+        opening_quota: q(0),
+    };
+    let second = commands.create_account(&context("account.create"), input).await.unwrap().value.account_id;
+    let by_second = |command| Context::of(Actor { account_id: second, ..admin }, command, clock::now());
+    commands.release_transfer(&by_second("quota.release"), suspended[0], Some(q(40))).await.unwrap();
+    commands.refuse_transfer(&by_second("quota.refuse"), suspended[1], Some("no".to_owned())).await.unwrap();
+    let payee = Zeroizing::new("{\"iban\":\"DE00\"}".to_owned());
+    let asked = commands.request_withdrawal(&by_agent("withdrawal.request"), q(90), payee).await.unwrap().value;
+    let id = asked.withdrawal_id;
+    commands.release_withdrawal(&by_second("withdrawal.release"), id, Some(q(30))).await.unwrap();
+    commands.approve_withdrawal(&context("withdrawal.approve"), id).await.unwrap();
 }
 
 /// Changes of the read models behind the service's back: the source and the class that each has to be named by.
