@@ -35,7 +35,9 @@ pub async fn measure(servers: &Servers, report: &mut Report) -> Result<(), Failu
 }
 
 /// How often each side is measured in turn, so that a machine that is busy for a while slows both.
-const TURNS: usize = 3;
+const TURNS: usize = 7;
+/// How long each turn is warmed up and measured: many short ones, since a disk is slow for seconds at a time.
+const TURN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 
 /// Measures transfers with all risk rules set (none suspends), commission rates on the ancestors and the log being sealed,
 /// beside transfers without any of it, in turns on two databases of one server.
@@ -55,11 +57,11 @@ pub async fn measure_full(servers: &Servers, report: &mut Report) -> Result<(), 
     for turn in 0..TURNS {
         // Who comes first changes, too.
         if turn % 2 == 0 {
-            without.push(run(&plain, of_plain.clone(), spread).await?);
-            with.push(run(&full, of_full.clone(), spread).await?);
+            without.push(turn_of(&plain, of_plain.clone(), spread).await?);
+            with.push(turn_of(&full, of_full.clone(), spread).await?);
         } else {
-            with.push(run(&full, of_full.clone(), spread).await?);
-            without.push(run(&plain, of_plain.clone(), spread).await?);
+            with.push(turn_of(&full, of_full.clone(), spread).await?);
+            without.push(turn_of(&plain, of_plain.clone(), spread).await?);
         }
     }
     let suspended: i64 = sqlx::query_scalar("select count(*) from events where aggregate_type = 'Transfer'")
@@ -116,6 +118,14 @@ async fn run(
     pair: fn(usize, usize) -> (usize, usize),
 ) -> Result<Measured, Failure> {
     keep_going(scene, agents, pair, (IN_FLIGHT, WARM_UP, PERIOD)).await
+}
+
+async fn turn_of(
+    scene: &Scene,
+    agents: Arc<Vec<AccountId>>,
+    pair: fn(usize, usize) -> (usize, usize),
+) -> Result<Measured, Failure> {
+    keep_going(scene, agents, pair, (IN_FLIGHT, TURN.0, TURN.1)).await
 }
 
 /// Fills the log with transfers for a while, many at a time.
