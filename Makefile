@@ -61,7 +61,7 @@ bench:
 fault:
 	@deploy/bootstrap.sh
 	@exec env QUOTARY_FAULTS=$(or $(FAULTS),200) $(if $(SEED),QUOTARY_FAULT_SEED=$(SEED)) \
-	    cargo test --test fault -- --nocapture
+	    cargo test --workspace --test fault -- --nocapture
 
 fmt:
 	@deploy/bootstrap.sh
