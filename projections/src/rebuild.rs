@@ -168,10 +168,11 @@ async fn switch<P: Projection, O: OpenEvents>(
     if goal.saturating_sub(building.checkpoint) > SWITCH_GAP {
         return Ok(None);
     }
-    let mut switched = building.clone();
+    // This commit waits for the disk, and with it all that was written before: from then on it is read.
+    let mut switched = Generation { state: GenerationState::Serving, ..building.clone() };
     if let Some(rest) = collect(projection, events, building.checkpoint, goal).await? {
         switched.checkpoint = rest.last;
-        apply::write_locked(&mut transaction, projection, building, rest).await?;
+        apply::write_locked(&mut transaction, projection, &switched, rest).await?;
     }
     generation::set_state(&mut transaction, &old, "retired").await?;
     generation::set_state(&mut transaction, building, "serving").await?;
@@ -181,7 +182,6 @@ async fn switch<P: Projection, O: OpenEvents>(
     generation::point_views(&mut transaction, projection, building).await?;
     transaction.commit().await?;
     connection.intact = true;
-    switched.state = GenerationState::Serving;
     Ok(Some(switched))
 }
 

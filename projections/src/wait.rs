@@ -40,7 +40,7 @@ pub enum WaitError {
 }
 
 impl Checkpoints {
-    /// Tells waiters where a read model stands. May go back: a database that crashed can lose its last runs.
+    /// Tells waiters where a read model stands: durable rows alone. May go back: a database can be restored.
     pub(crate) fn publish(&self, name: &str, checkpoint: u64) {
         let mut watches = self.watches.lock();
         match watches.get(name) {

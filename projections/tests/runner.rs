@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use histories::History;
+use parking_lot::Mutex;
 use quotary_domain::{Event, RecordedEvent};
 use quotary_projections::generation::{self, GenerationState, Leftover};
 use quotary_projections::ledger::{self, Ledger, LedgerRows};
@@ -28,11 +29,13 @@ struct Shaky {
     fail_every: u32,
     writes: Arc<AtomicU32>,
     version: i32,
+    /// Whether each write waits for the disk.
+    commits: Arc<Mutex<Vec<String>>>,
 }
 
 impl Shaky {
     fn new(fail_every: u32, version: i32) -> Self {
-        Self { fail_every, writes: Arc::default(), version }
+        Self { fail_every, writes: Arc::default(), version, commits: Arc::default() }
     }
 }
 
@@ -54,6 +57,9 @@ impl Projection for Shaky {
         Ledger.fold(rows, recorded, event);
     }
     async fn write(&self, rows: LedgerRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let commit =
+            sqlx::query_scalar("select current_setting('synchronous_commit')").fetch_one(&mut *connection).await?;
+        self.commits.lock().push(commit);
         Ledger.write(rows, connection).await?;
         if (self.writes.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(self.fail_every) {
             return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
@@ -91,6 +97,20 @@ async fn a_write_that_breaks_off_leaves_nothing_and_is_repeated() {
     let entries: i64 = sqlx::query_scalar("select count(*) from read.entries").fetch_one(&fixture.pool).await.unwrap();
     assert_eq!(entries.cast_unsigned(), head);
     assert_eq!(trial_balance(&fixture.pool, TENANT).await.unwrap().total, 0);
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_served_is_durable_before_it_is_seen_and_what_is_built_when_it_is_served() {
+    let fixture = Fixture::new().await;
+    let head = fixture.append(History::default().facts(&mut Dice(7), 6, 900)).await;
+    let (served, built) = (Shaky::new(u32::MAX, 1), Shaky::new(u32::MAX, 1));
+    let running = fixture.run(served.clone(), 100);
+    fixture.reached(&running, ledger::NAME, head).await;
+    running.end().await.unwrap();
+    assert!(served.commits.lock().iter().all(|commit| commit == "on"), "{:?}", served.commits);
+    rebuild(&fixture.pool, &Arc::new(built.clone()), &fixture.log(), Leftover::Discard).await.unwrap();
+    assert!(built.commits.lock().iter().any(|commit| commit == "off"), "{:?}", built.commits);
     fixture.finish().await;
 }
 
