@@ -48,6 +48,12 @@ impl<T> Reply<T> {
         Self { status: StatusCode::OK, position, replayed, etag: None, location: None, body: Some(body(value)) }
     }
 
+    /// The same with another body.
+    pub fn map<U>(self, body: impl FnOnce(T) -> U) -> Reply<U> {
+        let Self { status, position, replayed, etag, location, body: known } = self;
+        Reply { status, position, replayed, etag, location, body: known.map(body) }
+    }
+
     /// With the sequence of the resource.
     #[must_use]
     pub fn etag(mut self, sequence: u64) -> Self {

@@ -87,14 +87,6 @@ pub enum CommandError<E: std::error::Error + 'static> {
     Database(#[from] sqlx::Error),
 }
 
-/// Now, by the clock that dates the log: never before its last event.
-///
-/// # Errors
-/// If the database can't be asked.
-pub async fn log_time(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query_scalar("select greatest(clock_timestamp(), (select recorded_at from log_head))").fetch_one(pool).await
-}
-
 impl EventLog {
     /// Starts the log's tasks. The returned handle ends when all clones are dropped and the queue is drained.
     #[must_use]
@@ -116,12 +108,14 @@ impl EventLog {
         &self.vault
     }
 
-    /// Now, by the clock that dates the log and ends what nobody decided on; this process' own may be wrong.
+    /// Now, by the clock that dates the log and ends what nobody decided on, never before its last event; this process' own may
+    /// be wrong.
     ///
     /// # Errors
     /// If the database can't be asked.
     pub async fn time(&self) -> Result<DateTime<Utc>, sqlx::Error> {
-        log_time(&self.pool).await
+        let now = "select greatest(clock_timestamp(), (select recorded_at from log_head))";
+        sqlx::query_scalar(now).fetch_one(&self.pool).await
     }
 
     /// The last position that this process has appended.

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use quotary_commands::event_log::log_time;
 use quotary_commands::quota::expire_hold::Expiring;
 use quotary_commands::{CommandError, Commands, Context, Refusal};
 use quotary_domain::TenantId;
@@ -43,7 +42,7 @@ async fn term(
             return Err(sqlx::Error::PoolClosed);
         }
         // Whether something ended too early is judged by the log's clock; this process' own may be wrong.
-        expire_due(commands, pool, log_time(pool).await?).await?;
+        expire_due(commands, pool, commands.log().time().await?).await?;
         tokio::select! {
             () = cancel.cancelled() => {}
             () = tokio::time::sleep(POLL) => {}

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use quotary_commands::ledger::reverse::JournalReversed;
-use quotary_commands::proposal::propose::Taken;
 use quotary_domain::JournalId;
 use quotary_projections::journals;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use uuid::Uuid;
 
 use crate::extract::{Amount, ApiCommand, ApiPath, MinPosition};
 use crate::problem::Problem;
+use crate::proposals;
 use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
@@ -82,21 +82,9 @@ pub async fn handle(
     let positions = journals::positions(&state.pool, context.tenant_id, id).await?;
     let ReverseJournal { amount, reason } = command.body;
     let done = state.commands.reverse_journal(&context, id, &positions, amount.map(|amount| amount.0), reason).await?;
-    let location = match &done.value {
-        Taken::Proposed(proposed) => format!("/v1/proposals/{}", proposed.proposal_id),
-        Taken::Done(reversed) => format!("/v1/ledger/journals/{}", reversed.made.journal_id),
-    };
-    let (waits, added) = match &done.value {
-        Taken::Proposed(_) => (true, true),
-        Taken::Done(reversed) => (false, reversed.added),
-    };
-    let reply = Reply::new(done, |taken| match taken {
-        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
-        Taken::Done(reversed) => DoneOrWaiting::Done(reversed.into()),
-    });
-    Ok(match (waits, added) {
-        (true, _) => reply.accepted(location),
-        (false, true) => reply.created(location),
-        (false, false) => reply,
-    })
+    Ok(proposals::answer::reply(done, |done| {
+        let (added, journal_id) = (done.value.added, done.value.made.journal_id);
+        let reply = Reply::new(done, ReversedJournal::from);
+        if added { reply.created(format!("/v1/ledger/journals/{journal_id}")) } else { reply }
+    }))
 }

@@ -1,8 +1,7 @@
 //! `POST /v1/license-batches/{id}/refund`: for batches that no order bought.
 
 use axum::extract::State;
-use quotary_commands::license_batch::refund::BatchRefunded;
-use quotary_commands::proposal::propose::Taken;
+use quotary_commands::license_batch::refund::{BatchAfterRefund, BatchRefunded};
 use quotary_domain::BatchId;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +10,7 @@ use uuid::Uuid;
 use super::Batch;
 use crate::extract::{ApiCommand, ApiPath, NoBody};
 use crate::problem::Problem;
+use crate::proposals;
 use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
@@ -68,22 +68,14 @@ pub async fn handle(
 ) -> Result<Reply<DoneOrWaiting<RefundedBatch>>, Problem> {
     let context = command.context("license_batch.refund");
     let done = state.commands.refund_batch(&context, BatchId(id)).await?;
-    let location = match &done.value {
-        Taken::Proposed(proposed) => Err(format!("/v1/proposals/{}", proposed.proposal_id)),
-        Taken::Done(refunded) => Ok(refunded.after.sequence),
-    };
-    if location.is_ok() {
+    Ok(proposals::answer::reply(done, |done| {
         // On this node its licences are refused from this answer on.
         state.license_index.observe_refund(BatchId(id));
-    }
-    let reply = Reply::new(done, |taken| match taken {
-        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
-        Taken::Done(refunded) => {
-            DoneOrWaiting::Done(RefundedBatch { batch: Batch::after(&refunded.after), quota: refunded.refund.into() })
-        }
-    });
-    Ok(match location {
-        Ok(sequence) => reply.etag(sequence),
-        Err(location) => reply.accepted(location),
-    })
+        let sequence = done.value.after.sequence;
+        let body = |refunded: BatchAfterRefund| RefundedBatch {
+            batch: Batch::after(&refunded.after),
+            quota: refunded.refund.into(),
+        };
+        Reply::new(done, body).etag(sequence)
+    }))
 }

@@ -1,8 +1,7 @@
 //! `POST /v1/orders/{id}/refund`.
 
 use axum::extract::State;
-use quotary_commands::order::refund::RefundRequest;
-use quotary_commands::proposal::propose::Taken;
+use quotary_commands::order::refund::{OrderRefunded, RefundRequest};
 use quotary_domain::OrderId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +11,7 @@ use super::answer::Order;
 use crate::extract::{Amount, ApiCommand, ApiPath, Time};
 use crate::license_batches::refund::LedgerRefund;
 use crate::problem::Problem;
+use crate::proposals;
 use crate::proposals::answer::{DoneOrWaiting, Waiting};
 use crate::reply::Reply;
 use crate::state::AppState;
@@ -67,26 +67,16 @@ pub async fn handle(
         refunded_at: refunded_at.map(|time| time.0),
     };
     let done = state.commands.refund_order(&context, OrderId(id), ask).await?;
-    let location = match &done.value {
-        Taken::Proposed(proposed) => Err(format!("/v1/proposals/{}", proposed.proposal_id)),
-        Taken::Done(refunded) => Ok(refunded.after.sequence),
-    };
-    if let Taken::Done(refunded) = &done.value
-        && let (Some(_), Some(payment)) = (refunded.batch, &refunded.after.order.payment)
-        && let Some(batch) = payment.batch_id
-    {
-        // On this node its licences are refused from this answer on.
-        state.license_index.observe_refund(batch);
-    }
-    let reply = Reply::new(done, |taken| match taken {
-        Taken::Proposed(proposed) => DoneOrWaiting::Waiting(proposed.into()),
-        Taken::Done(refunded) => DoneOrWaiting::Done(RefundedOrder {
+    Ok(proposals::answer::reply(done, |done| {
+        if let Some(batch) = done.value.refunded_batch() {
+            // On this node its licences are refused from this answer on.
+            state.license_index.observe_refund(batch);
+        }
+        let sequence = done.value.after.sequence;
+        let body = |refunded: OrderRefunded| RefundedOrder {
             order: Order::after(&refunded.after),
             quota: refunded.batch.map(LedgerRefund::from),
-        }),
-    });
-    Ok(match location {
-        Ok(sequence) => reply.etag(sequence),
-        Err(location) => reply.accepted(location),
-    })
+        };
+        Reply::new(done, body).etag(sequence)
+    }))
 }

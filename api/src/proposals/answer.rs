@@ -1,13 +1,16 @@
 //! Proposals as answers show them.
 
 use chrono::{DateTime, Utc};
-use quotary_commands::proposal::propose::ProposalAfter;
+use quotary_commands::Done;
+use quotary_commands::proposal::propose::{ProposalAfter, Taken};
 use quotary_domain::proposal::{Act, Proposed};
 use quotary_domain::{AccountId, ProposalId};
 use quotary_projections::proposals::ProposalView;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::reply::Reply;
 
 /// What waits for a second super admin, or was decided on.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,6 +64,19 @@ pub enum DoneOrWaiting<T> {
     Done(T),
     /// It waits.
     Waiting(Waiting),
+}
+
+/// The answer to a command that may need a second person: 202 with what waits, or that to what was done.
+pub fn reply<V, T>(taken: Done<Taken<V>>, done: impl FnOnce(Done<V>) -> Reply<T>) -> Reply<DoneOrWaiting<T>> {
+    let Done { value, position, replayed } = taken;
+    match value {
+        Taken::Proposed(proposed) => {
+            let location = format!("/v1/proposals/{}", proposed.proposal_id);
+            let waiting = |proposed: ProposalAfter| DoneOrWaiting::Waiting(proposed.into());
+            Reply::new(Done { value: proposed, position, replayed }, waiting).accepted(location)
+        }
+        Taken::Done(value) => done(Done { value, position, replayed }).map(DoneOrWaiting::Done),
+    }
 }
 
 impl From<ProposalAfter> for Waiting {

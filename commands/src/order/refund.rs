@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use quotary_domain::order::{Money, Order, OrderCommand, OrderStatus, Refund};
 use quotary_domain::proposal::Act;
 use quotary_domain::risk::RiskPolicy;
-use quotary_domain::{AccountId, Aggregate as _, OrderId, ProposalId, Quota};
+use quotary_domain::{AccountId, Aggregate as _, BatchId, OrderId, ProposalId, Quota};
 use serde::{Deserialize, Serialize};
 
 use super::record_payment::{CLOCKS_APART_HOURS, OrderAfter};
@@ -39,6 +39,14 @@ pub struct OrderRefunded {
     pub after: OrderAfter,
     /// What returned in the ledger; `None` if the refund moved money alone.
     pub batch: Option<BatchRefunded>,
+}
+
+impl OrderRefunded {
+    /// The batch that was taken back with it, if one was.
+    #[must_use]
+    pub fn refunded_batch(&self) -> Option<BatchId> {
+        self.batch.and_then(|_| self.after.order.payment.as_ref()?.batch_id)
+    }
 }
 
 /// The aggregates of an order's refund within a plan.

@@ -44,9 +44,7 @@ impl ActDone {
         match self {
             Self::JournalReversed(_) => None,
             Self::BatchRefunded(done) => Some(done.after.batch_id),
-            Self::OrderRefunded(done) => {
-                done.batch.and_then(|_| done.after.order.payment.as_ref().and_then(|payment| payment.batch_id))
-            }
+            Self::OrderRefunded(done) => done.refunded_batch(),
         }
     }
 }
