@@ -4,6 +4,7 @@ mod holds;
 mod notices;
 mod orders;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
@@ -183,7 +184,7 @@ struct Side<'a> {
     /// In minor units, where the row has an amount.
     amount: Option<i128>,
     /// What else has to be the same.
-    rest: &'a str,
+    rest: Cow<'a, str>,
 }
 
 /// Adds what differs between two rows of one key.
@@ -223,7 +224,7 @@ async fn balances(connection: &mut PgConnection, proof: &Proof, found: &mut Diff
         tenant: agent.tenant_id,
         text: text(agent.available, agent.held, agent.position),
         amount: Some(agent.available + agent.held),
-        rest: "",
+        rest: "".into(),
     };
     rows(connection, statement, 5, |row| {
         let (agent, available, held) = (row.uuid(0)?, i128::from(row.int8(2)?), i128::from(row.int8(3)?));
@@ -231,7 +232,7 @@ async fn balances(connection: &mut PgConnection, proof: &Proof, found: &mut Diff
             tenant: row.uuid(1)?,
             text: text(available, held, row.int8(4)?.cast_unsigned()),
             amount: Some(if available < 0 || held < 0 { available.min(held) } else { available + held }),
-            rest: "",
+            rest: "".into(),
         };
         let ours = ours.remove(&agent);
         differ("balances", &agent.to_string(), ours.as_ref().map(side).as_ref(), Some(&theirs), found);
@@ -249,8 +250,12 @@ async fn totals(connection: &mut PgConnection, proof: &Proof, found: &mut Differ
     for (tenant, account, balance) in proof.replay.accounts() {
         ours.insert((tenant, account.to_string()), balance);
     }
-    let side =
-        |tenant: Uuid, balance: i128| Side { tenant, text: balance.to_string(), amount: Some(balance), rest: "" };
+    let side = |tenant: Uuid, balance: i128| Side {
+        tenant,
+        text: balance.to_string(),
+        amount: Some(balance),
+        rest: "".into(),
+    };
     let statement = "copy (select tenant_id, account, balance from read.ledger_totals) to stdout (format binary)";
     rows(connection, statement, 3, |row| {
         let (tenant, account, balance) = (row.uuid(0)?, row.text(1)?.to_owned(), i128::from(row.int8(2)?));
@@ -301,7 +306,7 @@ async fn daily(connection: &mut PgConnection, proof: &Proof, found: &mut Differe
             day.last_position.cast_signed(),
         ]),
         amount: Some(i128::from(day.available) + i128::from(day.held)),
-        rest: "",
+        rest: "".into(),
     };
     let name = |key: &DayKey| format!("{} day {} {}", key.agent, key.day, key.kind);
     let statement = "copy (select agent_id, (day - date '1970-01-01')::bigint, kind, tenant_id, entries, received, given, \
@@ -314,7 +319,7 @@ async fn daily(connection: &mut PgConnection, proof: &Proof, found: &mut Differe
             *number = row.int8(4 + place)?;
         }
         let amount = i128::from(numbers[4]) + i128::from(numbers[5]);
-        let theirs = Side { tenant: row.uuid(3)?, text: text(numbers), amount: Some(amount), rest: "" };
+        let theirs = Side { tenant: row.uuid(3)?, text: text(numbers), amount: Some(amount), rest: "".into() };
         let ours = proof.beside.daily.get(&key).map(side);
         differ("quota_daily", &name(&key), ours.as_ref(), Some(&theirs), found);
         seen.insert(key);
@@ -461,7 +466,7 @@ async fn transfers(connection: &mut PgConnection, proof: &Proof, found: &mut Dif
             tenant: journal.tenant_id,
             text: text(journal.kind, journal.from, journal.to?, amount, journal.position, status, back),
             amount: Some(amount.into()),
-            rest: status,
+            rest: status.into(),
         })
     };
     let statement = "copy (select journal_id, position, tenant_id, kind, from_id, to_id, amount, \
@@ -477,7 +482,7 @@ async fn transfers(connection: &mut PgConnection, proof: &Proof, found: &mut Dif
             tenant: row.uuid(2)?,
             text: text(row.text(3)?, row.uuid_or_null(4)?, row.uuid(5)?, amount, position, status, back),
             amount: Some(amount.into()),
-            rest: status,
+            rest: status.into(),
         };
         let again = !seen.insert(journal);
         let ours = proof.replay.journal(journal).filter(|_| !again).and_then(|journal| side(&journal));
@@ -514,7 +519,7 @@ async fn reviews(connection: &mut PgConnection, proof: &Proof, found: &mut Diffe
         let (moved, back) = (amount(it.released), amount(proof.replay.taken_back(settlement)));
         let status = after_reversal(it.status, moved, back);
         let text = text(amount(it.asked), moved, back, status);
-        Side { tenant: it.tenant_id, text, amount: Some(it.asked.into()), rest: status }
+        Side { tenant: it.tenant_id, text, amount: Some(it.asked.into()), rest: status.into() }
     };
     let statement = "copy (select journal_id, tenant_id, amount, coalesce(moved, 0), status, coalesce(reversed, 0), \
                      settlement from read.transfers where reasons is not null) to stdout (format binary)";
@@ -524,7 +529,7 @@ async fn reviews(connection: &mut PgConnection, proof: &Proof, found: &mut Diffe
             tenant: row.uuid(1)?,
             text: text(asked, row.int8(3)?, row.int8(5)?, status),
             amount: Some(asked.into()),
-            rest: status,
+            rest: status.into(),
         };
         let known = ours.remove(&id);
         let known = known.as_ref().map(|it| side(it, settlement));
@@ -556,20 +561,20 @@ async fn withdrawals(connection: &mut PgConnection, proof: &Proof, found: &mut D
     })
     .await?;
     for (id, standing, (tenant, said, amount, status)) in differences {
-        let theirs = Side { tenant, text: said, amount: Some(amount.into()), rest: &status };
+        let theirs = Side { tenant, text: said, amount: Some(amount.into()), rest: status.as_str().into() };
         let ours = standing.map(|it| {
             // A part of it may have been let go: either amount is right.
             let is_asked = i64::try_from(it.asked) == Ok(amount);
             let amount = i64::try_from(if is_asked { it.asked } else { it.amount }).unwrap_or(i64::MAX);
             let text = text(it.agent_id, amount, it.status, it.sequence);
-            Side { tenant: it.tenant_id, text, amount: Some(amount.into()), rest: it.status }
+            Side { tenant: it.tenant_id, text, amount: Some(amount.into()), rest: it.status.into() }
         });
         differ("withdrawals", &id.to_string(), ours.as_ref(), Some(&theirs), found);
     }
     for (id, it) in ours {
         let amount = i64::try_from(it.amount).unwrap_or(i64::MAX);
         let text = text(it.agent_id, amount, it.status, it.sequence);
-        let side = Side { tenant: it.tenant_id, text, amount: Some(amount.into()), rest: it.status };
+        let side = Side { tenant: it.tenant_id, text, amount: Some(amount.into()), rest: it.status.into() };
         differ("withdrawals", &id.to_string(), Some(&side), None, found);
     }
     Ok(())
@@ -583,7 +588,7 @@ async fn batches(connection: &mut PgConnection, proof: &Proof, found: &mut Diffe
     let side = |it: &quotary_audit::replay::BatchStanding| {
         let price = i64::try_from(it.price).unwrap_or(i64::MAX);
         let text = text(it.announced.into(), it.asked.into(), it.issued.into(), price, it.status);
-        Side { tenant: it.tenant_id, text, amount: Some(price.into()), rest: it.status }
+        Side { tenant: it.tenant_id, text, amount: Some(price.into()), rest: it.status.into() }
     };
     let statement = "copy (select b.batch_id, b.tenant_id, b.count, b.issued, b.total_price, b.status, \
                      coalesce(l.licences, 0)::bigint \
@@ -595,7 +600,7 @@ async fn batches(connection: &mut PgConnection, proof: &Proof, found: &mut Diffe
             tenant: row.uuid(1)?,
             text: text(row.int8(3)?, row.int8(2)?, row.int8(6)?, price, status),
             amount: Some(price.into()),
-            rest: status,
+            rest: status.into(),
         };
         let known = ours.remove(&id);
         differ("batches", &id.to_string(), known.as_ref().map(side).as_ref(), Some(&theirs), found);
@@ -615,7 +620,7 @@ async fn batches(connection: &mut PgConnection, proof: &Proof, found: &mut Diffe
         tenant: Uuid::nil(),
         text: text(issued, revoked),
         amount: Some(issued),
-        rest: "",
+        rest: "".into(),
     };
     let ours = side(counts.issued.into(), counts.revoked.into());
     differ("licenses", "all", Some(&ours), Some(&side(licences.into(), revoked.into())), found);

@@ -22,11 +22,11 @@ pub(super) async fn compare(
     let mut ours: HashMap<(Uuid, Uuid), HoldStanding> =
         proof.replay.holds().map(|hold| ((hold.hold_id, hold.agent_id), hold)).collect();
     rows(connection, ROWS, 10, |row| {
-        let key = (row.uuid(0)?, row.uuid(1)?);
+        let (hold_id, agent_id) = (row.uuid(0)?, row.uuid(1)?);
         let theirs = HoldStanding {
             tenant_id: row.uuid(2)?,
-            hold_id: key.0,
-            agent_id: key.1,
+            hold_id,
+            agent_id,
             amount: row.int8(3)?.cast_unsigned(),
             left: row.int8(4)?.cast_unsigned(),
             purpose: (purpose(row.text(5)?), row.uuid(6)?),
@@ -34,13 +34,13 @@ pub(super) async fn compare(
             expires_at: row.bytes(8).map(|_| row.time(8)).transpose()?,
             position: row.int8(9)?.cast_unsigned(),
         };
-        let known = ours.remove(&key);
-        add(known.as_ref(), Some(&theirs), found);
+        let known = ours.remove(&(hold_id, agent_id)).as_ref().map(side);
+        differ("holds", &key(&theirs), known.as_ref(), Some(&side(&theirs)), found);
         Ok(())
     })
     .await?;
     for standing in ours.values() {
-        add(Some(standing), None, found);
+        differ("holds", &key(standing), Some(&side(standing)), None, found);
     }
     Ok(())
 }
@@ -54,19 +54,18 @@ fn purpose(text: &str) -> &'static str {
     }
 }
 
-fn add(ours: Option<&HoldStanding>, theirs: Option<&HoldStanding>, found: &mut Differences) {
-    let Some(hold) = ours.or(theirs) else { return };
-    let rest = [ours, theirs].map(|side| side.map(rest).unwrap_or_default());
-    let side = |hold: &HoldStanding, rest| Side {
+fn key(hold: &HoldStanding) -> String {
+    format!("{} {}", hold.hold_id, hold.agent_id)
+}
+
+fn side(hold: &HoldStanding) -> Side<'static> {
+    let rest = rest(hold);
+    Side {
         tenant: hold.tenant_id,
         text: format!("{} of {} held {rest}", hold.left, hold.amount),
         amount: Some(hold.left.into()),
-        rest,
-    };
-    let [our_rest, their_rest] = &rest;
-    let (our_side, their_side) = (ours.map(|hold| side(hold, our_rest)), theirs.map(|hold| side(hold, their_rest)));
-    let key = format!("{} {}", hold.hold_id, hold.agent_id);
-    differ("holds", &key, our_side.as_ref(), their_side.as_ref(), found);
+        rest: rest.into(),
+    }
 }
 
 /// All but the amounts.

@@ -46,10 +46,8 @@ pub(super) async fn compare(
     rows(connection, &statement, 7, |row| {
         let (account, position, amount) = (row.uuid(0)?, row.int8(1)?.cast_unsigned(), row.int8(5)?);
         let rest = rest(row.text(3)?, row.uuid(4)?, row.time(6)?);
-        let theirs = Side { tenant: row.uuid(2)?, text: text(amount, &rest), amount: Some(amount.into()), rest: &rest };
-        let known = ours.get(&position).filter(|notice| notice.whom.binary_search(&account).is_ok());
-        let our_rest = known.map(rest_of).unwrap_or_default();
-        let known = known.map(|notice| side(notice, &our_rest));
+        let theirs = side(row.uuid(2)?, amount, rest);
+        let known = ours.get(&position).filter(|notice| notice.whom.binary_search(&account).is_ok()).map(side_of);
         seen.insert((position, account));
         differ("notices", &key(position, account), known.as_ref(), Some(&theirs), found);
         Ok(())
@@ -57,8 +55,7 @@ pub(super) async fn compare(
     .await?;
     for (position, notice) in &ours {
         for account in notice.whom.iter().filter(|account| !seen.contains(&(*position, **account))) {
-            let rest = rest_of(notice);
-            differ("notices", &key(*position, *account), Some(&side(notice, &rest)), None, found);
+            differ("notices", &key(*position, *account), Some(&side_of(notice)), None, found);
         }
     }
     Ok(())
@@ -68,20 +65,16 @@ fn key(position: u64, account: Uuid) -> String {
     format!("{position} {account}")
 }
 
-fn text(amount: i64, rest: &str) -> String {
-    format!("{amount}, {rest}")
+fn side(tenant: Uuid, amount: i64, rest: String) -> Side<'static> {
+    Side { tenant, text: format!("{amount}, {rest}"), amount: Some(amount.into()), rest: rest.into() }
 }
 
-fn side<'a>(notice: &Notice, rest: &'a str) -> Side<'a> {
+fn side_of(notice: &Notice) -> Side<'static> {
     let amount = i64::try_from(notice.amount).unwrap_or(i64::MAX);
-    Side { tenant: notice.tenant_id, text: text(amount, rest), amount: Some(amount.into()), rest }
+    side(notice.tenant_id, amount, rest(notice.kind, notice.subject_id, notice.occurred_at))
 }
 
 /// All but the amount.
 fn rest(kind: &str, subject: Uuid, occurred_at: i64) -> String {
     format!("{kind} of {subject} at {occurred_at} us")
-}
-
-fn rest_of(notice: &Notice) -> String {
-    rest(notice.kind, notice.subject_id, notice.occurred_at)
 }

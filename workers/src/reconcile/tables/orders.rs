@@ -43,33 +43,25 @@ pub(super) async fn compare(
             sequence: row.int8(15)?.cast_unsigned(),
             position: row.int8(16)?.cast_unsigned(),
         };
-        let known = ours.remove(&theirs.order_id);
-        add(known.as_ref(), Some(&theirs), found);
+        let known = ours.remove(&theirs.order_id).as_ref().map(side);
+        differ("orders", &theirs.order_id.to_string(), known.as_ref(), Some(&side(&theirs)), found);
         Ok(())
     })
     .await?;
-    for standing in ours.values() {
-        add(Some(standing), None, found);
+    for (id, standing) in &ours {
+        differ("orders", &id.to_string(), Some(&side(standing)), None, found);
     }
     Ok(())
 }
 
-fn add(ours: Option<&OrderStanding>, theirs: Option<&OrderStanding>, found: &mut Differences) {
-    let Some(order) = ours.or(theirs) else { return };
-    let rest = [ours, theirs].map(|side| side.map(rest).unwrap_or_default());
-    let side = |order: &OrderStanding, rest| {
-        let refunded = order.refunded.unwrap_or(0);
-        Side {
-            tenant: order.tenant_id,
-            text: format!("{refunded} of {} paid back in {} parts, {rest}", order.amount, order.refunds),
-            amount: Some(i128::from(order.amount) - i128::from(refunded)),
-            rest,
-        }
-    };
-    let [our_rest, their_rest] = &rest;
-    let ours = ours.map(|order| side(order, our_rest));
-    let theirs = theirs.map(|order| side(order, their_rest));
-    differ("orders", &order.order_id.to_string(), ours.as_ref(), theirs.as_ref(), found);
+fn side(order: &OrderStanding) -> Side<'static> {
+    let (refunded, rest) = (order.refunded.unwrap_or(0), rest(order));
+    Side {
+        tenant: order.tenant_id,
+        text: format!("{refunded} of {} paid back in {} parts, {rest}", order.amount, order.refunds),
+        amount: Some(i128::from(order.amount) - i128::from(refunded)),
+        rest: rest.into(),
+    }
 }
 
 /// All but the amounts. Texts are shown by the beginning of their fingerprints, since the replay keeps no others.
