@@ -208,13 +208,13 @@ pub(crate) async fn write_locked<P: Projection>(
     generation: &Generation,
     run: Folded<P::Rows>,
 ) -> Result<(), sqlx::Error> {
-    connection.execute(format!("set local search_path to {}", generation.schema()).as_str()).await?;
     // Whoever was told that a position is there must find it there after a crash too, so what is read is durable before it
     // is visible. A generation that is only being built need not wait for the disk: a crash may lose its last runs, but
     // rows and checkpoint together, and the commit that begins to serve it makes all of it durable.
-    if generation.state != GenerationState::Serving {
-        connection.execute("set local synchronous_commit to off").await?;
-    }
+    let commit = if generation.state == GenerationState::Serving { "on" } else { "off" };
+    let settings =
+        format!("set local search_path to {}; set local synchronous_commit to {commit}", generation.schema());
+    connection.execute(settings.as_str()).await?;
     projection.write(run.rows, connection).await?;
     sqlx::query("update public.projections set checkpoint = $3 where name = $1 and generation = $2")
         .bind(&generation.name)

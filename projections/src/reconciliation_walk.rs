@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::page::EXPORT_LIMIT;
 use crate::reconciliations::{self, Difference, INSTALLATION, Run, RunStatus, read_difference};
-use crate::statement_walk::{WalkError, snapshot};
+use crate::statement_walk::{Walk, WalkError, snapshot};
 
 /// The case about something that was found, as it stands now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,12 +133,13 @@ impl DifferenceWalk {
     pub fn run(&self) -> &Run {
         &self.of.run
     }
+}
 
-    /// The next differences, each with its case; none at the end.
-    ///
-    /// # Errors
-    /// [`WalkError`]; those so far are then not all.
-    pub async fn next(&mut self) -> Result<Vec<(Difference, Option<CaseThen>)>, WalkError> {
+/// The differences, each with its case.
+impl Walk for DifferenceWalk {
+    type Line = (Difference, Option<CaseThen>);
+
+    async fn next(&mut self) -> Result<Vec<(Difference, Option<CaseThen>)>, WalkError> {
         if self.at.over {
             return Ok(vec![]);
         }
@@ -192,12 +193,13 @@ impl FindingWalk {
     pub fn run(&self) -> &Run {
         &self.of.run
     }
+}
 
-    /// The next findings; none at the end.
-    ///
-    /// # Errors
-    /// [`WalkError`]; those so far are then not all.
-    pub async fn next(&mut self) -> Result<Vec<KeptFinding>, WalkError> {
+/// The findings.
+impl Walk for FindingWalk {
+    type Line = KeptFinding;
+
+    async fn next(&mut self) -> Result<Vec<KeptFinding>, WalkError> {
         if self.at.over {
             return Ok(vec![]);
         }

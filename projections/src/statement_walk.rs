@@ -98,6 +98,26 @@ impl Place {
     }
 }
 
+/// What is read some lines at a time.
+pub trait Walk: Sized + Send + 'static {
+    /// A line.
+    type Line: Send;
+
+    /// The next lines; none at the end.
+    ///
+    /// # Errors
+    /// [`WalkError`]; the lines so far are then not all.
+    fn next(&mut self) -> impl Future<Output = Result<Vec<Self::Line>, WalkError>> + Send;
+
+    /// All lines, many at a time.
+    fn lines(self) -> impl Stream<Item = Result<Vec<Self::Line>, WalkError>> + Send {
+        stream::try_unfold(self, |mut walk| async move {
+            let lines = walk.next().await?;
+            Ok((!lines.is_empty()).then_some((lines, walk)))
+        })
+    }
+}
+
 fn check_sum(expected: i64, found: i64) -> Result<(), WalkError> {
     if expected == found { Ok(()) } else { Err(WalkError::Sum { expected, found }) }
 }
@@ -156,20 +176,12 @@ impl AccountWalk {
     pub fn count(&self) -> u64 {
         self.place.count
     }
+}
 
-    /// All lines, many at a time.
-    pub fn lines(self) -> impl Stream<Item = Result<Vec<AccountLine>, WalkError>> + Send {
-        stream::try_unfold(self, |mut walk| async move {
-            let lines = walk.next().await?;
-            Ok((!lines.is_empty()).then_some((lines, walk)))
-        })
-    }
+impl Walk for AccountWalk {
+    type Line = AccountLine;
 
-    /// The next lines; none at the end.
-    ///
-    /// # Errors
-    /// [`WalkError`]; the lines so far are then not all.
-    pub async fn next(&mut self) -> Result<Vec<AccountLine>, WalkError> {
+    async fn next(&mut self) -> Result<Vec<AccountLine>, WalkError> {
         if self.place.over {
             return Ok(vec![]);
         }
@@ -275,20 +287,12 @@ impl AgentWalk {
     pub fn count(&self) -> u64 {
         self.place.count
     }
+}
 
-    /// All lines, many at a time.
-    pub fn lines(self) -> impl Stream<Item = Result<Vec<StatementLine>, WalkError>> + Send {
-        stream::try_unfold(self, |mut walk| async move {
-            let lines = walk.next().await?;
-            Ok((!lines.is_empty()).then_some((lines, walk)))
-        })
-    }
+impl Walk for AgentWalk {
+    type Line = StatementLine;
 
-    /// The next lines; none at the end.
-    ///
-    /// # Errors
-    /// [`WalkError`]; the lines so far are then not all.
-    pub async fn next(&mut self) -> Result<Vec<StatementLine>, WalkError> {
+    async fn next(&mut self) -> Result<Vec<StatementLine>, WalkError> {
         if self.place.over {
             return Ok(vec![]);
         }

@@ -20,7 +20,7 @@ use quotary_projections::ledger::{self, Ledger};
 use quotary_projections::ledger_account::AccountName;
 use quotary_projections::moment::Moment;
 use quotary_projections::page::PageRequest;
-use quotary_projections::statement_walk::{AccountWalk, AgentWalk, Period};
+use quotary_projections::statement_walk::{AccountWalk, AgentWalk, Period, Walk as _};
 use quotary_projections::statements::statement;
 use quotary_projections::trial_balance::trial_balance_at;
 use read_model_fixture::{Dice, Fact, Fixture, TENANT};

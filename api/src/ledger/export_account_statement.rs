@@ -7,7 +7,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use quotary_projections::account_statements::AccountLine;
-use quotary_projections::statement_walk::AccountWalk;
+use quotary_projections::statement_walk::{AccountWalk, Walk as _};
 
 use super::visible;
 use crate::extract::{ApiPath, ApiQuery, Authed, MinPosition};

@@ -7,7 +7,7 @@ use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::TryStreamExt as _;
 use quotary_domain::AccountId;
-use quotary_projections::statement_walk::{AgentWalk, Period};
+use quotary_projections::statement_walk::{AgentWalk, Period, Walk as _};
 use quotary_projections::statements::{Amounts, StatementLine};
 use serde::Deserialize;
 use utoipa::IntoParams;

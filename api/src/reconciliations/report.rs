@@ -7,10 +7,15 @@
 mod external;
 mod internal;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
+use futures::Stream;
+use futures::future::ready;
+use futures::stream::{self, StreamExt as _};
+use quotary_audit::matching::JSON_END;
 use quotary_domain::reconciliation::RunKind;
 use quotary_domain::{Actor, CaseId, ReconciliationId};
 use quotary_projections::cases;
@@ -23,7 +28,7 @@ use uuid::Uuid;
 use super::answer::Reconciliation;
 use crate::extract::{ApiPath, ApiQuery, Authed, MinPosition};
 use crate::problem::{Code, Problem};
-use crate::report::{Cell, DataFormat};
+use crate::report::{Cell, DataFormat, Ready, ReportError};
 use crate::state::AppState;
 
 /// In what form.
@@ -93,6 +98,12 @@ async fn last_position(state: &AppState, actor: &Actor, id: ReconciliationId) ->
     .fetch_one(&state.pool)
     .await?;
     position.map(i64::cast_unsigned).ok_or_else(|| Problem::not_found("reconciliation"))
+}
+
+/// A JSON document up to its rows, the rows, and its end.
+fn document(head: String, rows: impl Stream<Item = Result<Bytes, ReportError>> + Send + 'static) -> Ready {
+    let alone = |bytes| stream::once(ready(Ok(bytes)));
+    alone(Bytes::from(head)).chain(rows).chain(alone(Bytes::from_static(JSON_END.as_bytes()))).boxed()
 }
 
 /// The name of a run's file, without the ending.

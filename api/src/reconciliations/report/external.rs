@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use axum::body::Bytes;
 use axum::response::Response;
 use chrono::{DateTime, SecondsFormat, Utc};
+use futures::TryStreamExt as _;
 use futures::stream::{self, StreamExt as _};
-use quotary_audit::matching::{ClassTotal, JSON_END, KeptHead, Totals, rows_of};
+use quotary_audit::matching::{ClassTotal, KeptHead, Totals, rows_of};
 use quotary_commands::clock;
 use quotary_projections::reconciliation_walk::{FindingWalk, KeptFinding};
+use quotary_projections::statement_walk::Walk as _;
 
-use super::{CaseNow, facts, file_name};
+use super::{CaseNow, document, facts, file_name};
 use crate::problem::Problem;
 use crate::reconciliations::answer::Reconciliation;
 use crate::report::{Cell, Column, DataFormat, Kind, Ready, Report, ReportError, Row, Rows, json_answer};
@@ -199,13 +201,8 @@ fn number(text: String) -> Cell {
 
 /// The head, the findings run by run, and the end.
 fn json(mut walk: FindingWalk) -> Ready {
-    let first = stream::once(std::future::ready(Ok(Bytes::from(std::mem::take(&mut walk.head)))));
-    let rest = stream::try_unfold(Some(walk), |walk| async move {
-        let Some(mut walk) = walk else { return Ok(None) };
-        let found = walk.next().await.map_err(ReportError::rows)?;
-        if found.is_empty() {
-            return Ok(Some((Bytes::from_static(JSON_END.as_bytes()), None)));
-        }
+    let head = std::mem::take(&mut walk.head);
+    let parts = walk.lines().map_err(ReportError::rows).map_ok(|found| {
         let mut part = String::new();
         for finding in &found {
             if finding.number > 1 {
@@ -213,9 +210,9 @@ fn json(mut walk: FindingWalk) -> Ready {
             }
             part.push_str(&finding.text);
         }
-        Ok(Some((Bytes::from(part), Some(walk))))
+        Bytes::from(part)
     });
-    first.chain(rest).boxed()
+    document(head, parts)
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@
 use axum::body::Bytes;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
+use futures::future::ready;
 use futures::stream::{self, StreamExt as _};
 use quotary_audit::matching::JSON_END;
 use quotary_commands::clock;
 use quotary_projections::reconciliation_walk::{CaseThen, DifferenceWalk};
 use quotary_projections::reconciliations::{self, INSTALLATION};
+use quotary_projections::statement_walk::Walk as _;
 use serde::Serialize;
 
-use super::{CaseNow, facts, file_name};
+use super::{CaseNow, document, facts, file_name};
 use crate::problem::Problem;
 use crate::reconciliations::answer::Reconciliation;
 use crate::reconciliations::differences::Difference;
@@ -87,23 +90,16 @@ pub(super) fn answer(walk: DifferenceWalk, format: DataFormat) -> Result<Respons
         facts,
         columns: &COLUMNS,
         row_count: walk.count + 1,
-        rows: rows(walk, ending, made_at),
+        rows: rows(walk, &ending, made_at),
     };
     Ok(report.into_answer(format))
 }
 
 /// The differences, then how the run ended.
-fn rows(walk: DifferenceWalk, ending: Ending, made_at: DateTime<Utc>) -> Rows {
-    stream::try_unfold(Some((walk, ending)), move |state| async move {
-        let Some((mut walk, ending)) = state else { return Ok(None) };
-        let found = walk.next().await.map_err(ReportError::rows)?;
-        if found.is_empty() {
-            return Ok(Some((vec![last(&ending)], None)));
-        }
-        let rows = found.into_iter().map(|(difference, case)| row(difference, case, made_at)).collect();
-        Ok(Some((rows, Some((walk, ending)))))
-    })
-    .boxed()
+fn rows(walk: DifferenceWalk, ending: &Ending, made_at: DateTime<Utc>) -> Rows {
+    let row = move |(difference, case)| row(difference, case, made_at);
+    let rows = walk.lines().map_err(ReportError::rows).map_ok(move |found| found.into_iter().map(row).collect());
+    rows.chain(stream::once(ready(Ok(vec![last(ending)])))).boxed()
 }
 
 fn row(found: reconciliations::Difference, case: Option<CaseThen>, made_at: DateTime<Utc>) -> Row {
@@ -160,22 +156,16 @@ fn head(ending: &Ending, made_at: DateTime<Utc>) -> serde_json::Result<String> {
 
 /// The head, the differences run by run, and the end.
 fn json(walk: DifferenceWalk, head: String, made_at: DateTime<Utc>) -> Ready {
-    let first = stream::once(std::future::ready(Ok(Bytes::from(head))));
-    let rest = stream::try_unfold((Some(walk), true), move |(walk, is_first)| async move {
-        let Some(mut walk) = walk else { return Ok(None) };
-        let found = walk.next().await.map_err(ReportError::rows)?;
-        if found.is_empty() {
-            return Ok(Some((Bytes::from_static(JSON_END.as_bytes()), (None, false))));
-        }
+    let parts = walk.lines().map_err(ReportError::rows).enumerate().map(move |(run, found)| {
         let mut part = Vec::new();
-        for (place, (difference, case)) in found.into_iter().enumerate() {
-            if place > 0 || !is_first {
+        for (place, (difference, case)) in found?.into_iter().enumerate() {
+            if place > 0 || run > 0 {
                 part.push(b',');
             }
             let reported = Reported { difference: difference.into(), case: CaseNow::of(case, made_at) };
             serde_json::to_writer(&mut part, &reported)?;
         }
-        Ok(Some((Bytes::from(part), (Some(walk), false))))
+        Ok(Bytes::from(part))
     });
-    first.chain(rest).boxed()
+    document(head, parts)
 }
