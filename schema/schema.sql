@@ -12,6 +12,8 @@ CREATE SCHEMA journals_1;
 
 CREATE SCHEMA ledger_1;
 
+CREATE SCHEMA license_ends_1;
+
 CREATE SCHEMA license_stats_1;
 
 CREATE SCHEMA licenses_1;
@@ -308,6 +310,12 @@ CREATE TABLE ledger_1.quota_daily (
     last_position bigint NOT NULL
 )
 WITH (fillfactor='70');
+
+CREATE TABLE license_ends_1.license_ends (
+    license_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE license_stats_1.batch_days (
     batch_id uuid NOT NULL,
@@ -966,6 +974,12 @@ CREATE VIEW read.license_days AS
     license_days.renewed
    FROM license_stats_1.license_days;
 
+CREATE VIEW read.license_ends AS
+ SELECT license_ends.license_id,
+    license_ends.tenant_id,
+    license_ends.expires_at
+   FROM license_ends_1.license_ends;
+
 CREATE VIEW read.licenses AS
  SELECT licenses.license_id,
     licenses.tenant_id,
@@ -1266,6 +1280,9 @@ ALTER TABLE ONLY ledger_1.ledger_totals
 ALTER TABLE ONLY ledger_1.quota_daily
     ADD CONSTRAINT quota_daily_pkey PRIMARY KEY (agent_id, day, kind);
 
+ALTER TABLE ONLY license_ends_1.license_ends
+    ADD CONSTRAINT license_ends_pkey PRIMARY KEY (license_id);
+
 ALTER TABLE ONLY license_stats_1.batch_days
     ADD CONSTRAINT batch_days_pkey PRIMARY KEY (batch_id, subject_id, day);
 
@@ -1436,6 +1453,8 @@ CREATE INDEX entries_occurred ON ledger_1.entries USING btree (agent_id, occurre
 
 CREATE INDEX quota_daily_tenant_id_day_idx ON ledger_1.quota_daily USING btree (tenant_id, day);
 
+CREATE INDEX license_ends_due ON license_ends_1.license_ends USING btree (expires_at, license_id);
+
 CREATE INDEX batches_agent ON licenses_1.batches USING btree (agent_id, "position");
 
 CREATE INDEX batches_issuing ON licenses_1.batches USING btree ("position") WHERE (status = 'issuing'::text);
@@ -1526,6 +1545,8 @@ GRANT USAGE ON SCHEMA journals_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA ledger_1 TO quotary_service;
 
+GRANT USAGE ON SCHEMA license_ends_1 TO quotary_service;
+
 GRANT USAGE ON SCHEMA license_stats_1 TO quotary_service;
 
 GRANT USAGE ON SCHEMA licenses_1 TO quotary_service;
@@ -1578,6 +1599,8 @@ GRANT SELECT ON TABLE ledger_1.ledger_totals TO quotary_service;
 GRANT SELECT ON TABLE ledger_1.postings TO quotary_service;
 
 GRANT SELECT ON TABLE ledger_1.quota_daily TO quotary_service;
+
+GRANT SELECT ON TABLE license_ends_1.license_ends TO quotary_service;
 
 GRANT SELECT ON TABLE license_stats_1.batch_days TO quotary_service;
 
@@ -1684,6 +1707,8 @@ GRANT SELECT ON TABLE read.ledger_totals TO quotary_service;
 GRANT SELECT ON TABLE read.license_cohorts TO quotary_service;
 
 GRANT SELECT ON TABLE read.license_days TO quotary_service;
+
+GRANT SELECT ON TABLE read.license_ends TO quotary_service;
 
 GRANT SELECT ON TABLE read.licenses TO quotary_service;
 

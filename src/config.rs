@@ -21,6 +21,7 @@
 //! | `publish_within_ms` | `QUOTARY_PUBLISH_WITHIN_MS` | how long JetStream may take to confirm, 5,000 by default |
 //! | `reconcile_minutes` | `QUOTARY_RECONCILE_MINUTES` | how often read models are compared with the log from the last proved position, 15 by default; 0 for never |
 //! | `reconcile_full_hours` | `QUOTARY_RECONCILE_FULL_HOURS` | how often in full, 24 by default; 0 for never |
+//! | `callbacks_to_private` | `QUOTARY_CALLBACKS_TO_PRIVATE` | whether callbacks may go to private addresses and in clear text, `false` by default |
 //! | `silent_at_most_ms` | `QUOTARY_SILENT_AT_MOST_MS` | how long a frozen process keeps a job or a transaction, 15,000 by default |
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use quotary_audit::note::{KeyError, SignerKey, VerifierKey};
+use quotary_commands::callback::target::Reach;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -105,6 +107,8 @@ pub struct Config {
     pub reconcile_minutes: u32,
     /// How often they are compared in full, in hours; 0 for never.
     pub reconcile_full_hours: u32,
+    /// Whether callbacks may go to private addresses and in clear text.
+    pub callbacks_to_private: bool,
 }
 
 /// A bound in whole milliseconds, more than zero.
@@ -180,6 +184,7 @@ impl Default for Config {
             silent_at_most_ms: Milliseconds::of_seconds(15),
             reconcile_minutes: 15,
             reconcile_full_hours: 24,
+            callbacks_to_private: false,
         }
     }
 }
@@ -208,7 +213,7 @@ pub enum ConfigError {
 }
 
 /// The settings that variables with our prefix give; other such variables belong to single commands or to tests.
-const OWN: [&str; 22] = [
+const OWN: [&str; 23] = [
     "listen",
     "master_key",
     "master_key_file",
@@ -231,9 +236,16 @@ const OWN: [&str; 22] = [
     "silent_at_most_ms",
     "reconcile_minutes",
     "reconcile_full_hours",
+    "callbacks_to_private",
 ];
 
 impl Config {
+    /// What callbacks may reach.
+    #[must_use]
+    pub fn callbacks(&self) -> Reach {
+        if self.callbacks_to_private { Reach::Anything } else { Reach::Public }
+    }
+
     /// The configuration of `file` (if any), the environment, and `flags`.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use quotary_projections::generation::{self, GenerationError};
 use quotary_projections::holds::Holds;
 use quotary_projections::journals::Journals;
 use quotary_projections::ledger::Ledger;
+use quotary_projections::license_ends::LicenseEnds;
 use quotary_projections::license_stats::LicenseStatistics;
 use quotary_projections::licenses::Licenses;
 use quotary_projections::movements::Movements;
@@ -156,7 +157,7 @@ impl Service {
         ensure_read_models(&pool).await?;
         let vault = Vault::from_base64(&config.master_key()?)?;
         let (log, committer) = EventLog::start(pool.clone(), vault, limits(config), config.cached_aggregates);
-        let commands = Commands::new(log);
+        let commands = Commands::new(log).with_callbacks(config.callbacks());
         let names = match &config.stream_prefix {
             Some(prefix) => Names::with_prefix(prefix)?,
             None => Names::default(),
@@ -261,6 +262,7 @@ impl Common {
                 .spawn(Projects)
                 .spawn(Licenses)
                 .spawn(LicenseStatistics)
+                .spawn(LicenseEnds)
                 .spawn(Reconciliations)
                 .spawn(Cases)
                 .spawn(Proposals);
@@ -277,6 +279,12 @@ impl Common {
         let expiring = quotary_workers::expire_holds::run(commands, pool, leader, self.cancel.clone());
         parts.spawn(async move {
             expiring.await;
+            Ok(())
+        });
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let ending = quotary_workers::expire_licenses::run(commands, pool, leader, self.cancel.clone());
+        parts.spawn(async move {
+            ending.await;
             Ok(())
         });
         let erasing = quotary_workers::erase_keys::run(self.commands.clone(), self.cancel.clone());
@@ -469,6 +477,7 @@ pub async fn ensure_read_models(pool: &PgPool) -> Result<(), GenerationError> {
     generation::ensure(pool, &Projects).await?;
     generation::ensure(pool, &Licenses).await?;
     generation::ensure(pool, &LicenseStatistics).await?;
+    generation::ensure(pool, &LicenseEnds).await?;
     generation::ensure(pool, &Reconciliations).await?;
     generation::ensure(pool, &Cases).await?;
     generation::ensure(pool, &Proposals).await?;

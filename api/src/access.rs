@@ -24,6 +24,8 @@ pub const SUPER_ADMINS: Access = Access::Roles(&[Role::SuperAdmin]);
 pub const ADMINS: Access = Access::Roles(&[Role::SuperAdmin, Role::AgentAdmin]);
 /// Those who hold quota.
 pub const QUOTA_HOLDERS: Access = Access::Roles(&[Role::SuperAdmin, Role::AgentAdmin, Role::Agent]);
+/// Those who see how the whole tenant works.
+pub const OVERSEERS: Access = Access::Roles(&[Role::SuperAdmin, Role::Analyst, Role::Auditor]);
 /// Those who read the log.
 pub const AUDITORS: Access = Access::Roles(&[Role::SuperAdmin, Role::Auditor]);
 

@@ -7,6 +7,7 @@ pub mod access;
 pub mod agents;
 pub mod audit;
 pub mod auth;
+pub mod callbacks;
 pub mod cases;
 pub mod client;
 pub mod client_signature;

@@ -73,6 +73,7 @@ impl From<Refusal> for Problem {
             Refusal::BatchRefunded => {
                 Self::new(Code::BatchRefunded, "the batch was refunded, so its licences stay disabled")
             }
+            Refusal::DeliveryPending => Self::new(Code::WrongStatus, "the callback is still on its way"),
             Refusal::WrongPassword => Self::new(Code::WrongPassword, "the present password is wrong")
                 .with_error("/current_password", "is not the present password"),
             Refusal::Tenant(TenantError::Exists(_)) => Self::of(Code::AlreadyExists),
@@ -125,6 +126,7 @@ fn project(error: &ProjectError) -> Problem {
         ProjectError::InvalidPlan(detail) => Problem::new(Code::ValidationFailed, *detail),
         ProjectError::TooMany(_) => Problem::new(Code::LimitReached, error.to_string()),
         ProjectError::NotGranted => Problem::new(Code::ProjectNotGranted, error.to_string()),
+        ProjectError::NoCallbacks => Problem::new(Code::WrongStatus, error.to_string()),
         ProjectError::ExpiryInPast => Problem::invalid("/expires_at", error.to_string()),
         ProjectError::Price(_) => Problem::invalid("/count", error.to_string()),
     }

@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::route::{Route, route};
 use crate::state::AppState;
 use crate::{
-    agents, audit, auth, cases, client, health, ledger, license_batches, licenses, me, metrics, notices, openapi,
-    orders, projects, proposals, quota, reconciliations, risk_rules, stats, withdrawals,
+    agents, audit, auth, callbacks, cases, client, health, ledger, license_batches, licenses, me, metrics, notices,
+    openapi, orders, projects, proposals, quota, reconciliations, risk_rules, stats, withdrawals,
 };
 
 /// How long a stop waits for requests that are under way.
@@ -37,6 +37,7 @@ pub fn routes() -> Vec<Route> {
         vec![route!(Access::AnyToken, me, [ReadModelBehind])], // /v1/me
         agents::routes(),                                      // /v1/agents…                accounts below an admin
         projects::routes(),                                    // /v1/projects…              projects, plans, grants
+        callbacks::routes(),                                   // /v1/projects/…/callbacks   what is told, and to whom
         license_batches::routes(),                             // /v1/license-batches…    issuing and export
         licenses::routes(),                                    // /v1/licenses…           licences of agents
         ledger::routes(),     // /v1/ledger/…               accounts, statements, journals, trial balance

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod bill;
 pub mod cache;
+pub mod callback;
 pub mod case;
 pub mod clock;
 pub mod context;

@@ -4,6 +4,7 @@ pub mod change;
 pub mod deactivate;
 pub mod disable;
 pub mod enable;
+pub mod expire;
 pub mod renew;
 pub mod revoke;
 pub mod unbind;

@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The present password is wrong.
     #[error("the password is wrong")]
     WrongPassword,
+    /// The callback is still on its way.
+    #[error("the callback is still on its way")]
+    DeliveryPending,
     /// A rule of [`quotary_domain::tenant`].
     #[error(transparent)]
     Tenant(#[from] TenantError),

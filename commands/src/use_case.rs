@@ -3,6 +3,7 @@
 use quotary_domain::account::Account;
 use quotary_domain::{AccountId, Actor, Role};
 
+use crate::callback::target::Reach;
 use crate::context::Context;
 use crate::event_log::{CommandError, Done, EventLog};
 use crate::refusal::Refusal;
@@ -15,13 +16,27 @@ pub type Outcome<T> = Result<Done<T>, CommandError<Refusal>>;
 #[derive(Clone, Debug)]
 pub struct Commands {
     pub(crate) log: EventLog,
+    /// What callbacks may reach.
+    pub(crate) callbacks: Reach,
 }
 
 impl Commands {
-    /// The use cases over a log.
+    /// The use cases over a log; callbacks reach the public internet alone.
     #[must_use]
     pub fn new(log: EventLog) -> Self {
-        Self { log }
+        Self { log, callbacks: Reach::default() }
+    }
+
+    /// The same with another reach of callbacks.
+    #[must_use]
+    pub fn with_callbacks(self, callbacks: Reach) -> Self {
+        Self { callbacks, ..self }
+    }
+
+    /// What callbacks may reach.
+    #[must_use]
+    pub fn callbacks(&self) -> Reach {
+        self.callbacks
     }
 
     /// The log behind the use cases.

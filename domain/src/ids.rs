@@ -66,6 +66,8 @@ ids! {
     CaseId,
     /// What waits for a second person.
     ProposalId,
+    /// A callback on its way; its `webhook-id`.
+    DeliveryId,
 }
 
 impl HoldId {

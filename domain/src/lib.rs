@@ -8,6 +8,7 @@ pub mod account;
 pub mod activity;
 pub mod agent_quota;
 pub mod aggregate;
+pub mod callback;
 pub mod case;
 pub mod commission;
 pub mod event;
@@ -31,8 +32,8 @@ pub use access::{Actor, Role};
 pub use aggregate::{Aggregate, EventName};
 pub use event::{DecodeError, Event, Metadata, RecordedEvent};
 pub use ids::{
-    AccountId, ApiKeyId, BatchId, CaseId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId, ProposalId,
-    ReconciliationId, TenantId, WithdrawalId,
+    AccountId, ApiKeyId, BatchId, CaseId, DeliveryId, HoldId, JournalId, LicenseId, OrderId, PlanId, ProjectId,
+    ProposalId, ReconciliationId, TenantId, WithdrawalId,
 };
 pub use quota::{Quota, QuotaError};
 pub use sealed::Sealed;

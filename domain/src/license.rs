@@ -1,7 +1,7 @@
 //! License: the right to use a project (rows L1, L4, L6, L7).
 //!
-//! Validity counts from the first activation and grows only by renewal. Expiry is no event: it follows from
-//! `expires_at` and the time of asking.
+//! Validity counts from the first activation and grows only by renewal. Whether it is over follows from `expires_at` and the
+//! time of asking; that it is over is noted by an event afterwards, for those who want to be told.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,9 @@ pub struct License {
     pub revoked: bool,
     /// How often its bindings were cleared.
     pub unbinds: u32,
+    /// The end of validity that was noted as reached; another end is reached anew.
+    #[serde(default)]
+    pub noted_end: Option<DateTime<Utc>>,
 }
 
 /// How a licence stands at a time.
@@ -144,6 +147,11 @@ pub enum LicenseCommand {
         /// When; the days of a licence that is over count from here.
         at: DateTime<Utc>,
     },
+    /// Its validity is noted as over, if it is and was not noted before.
+    Expire {
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 /// What happened to a licence.
@@ -191,6 +199,11 @@ pub enum LicenseEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<DateTime<Utc>>,
     },
+    /// Its validity was over.
+    LicenseExpired {
+        /// Since when.
+        expires_at: DateTime<Utc>,
+    },
 }
 
 event_names!(LicenseEvent {
@@ -203,6 +216,7 @@ event_names!(LicenseEvent {
     LicenseEnabled,
     LicenseRevoked,
     LicenseRenewed,
+    LicenseExpired,
 });
 
 /// Why a command on a licence is refused.
@@ -275,7 +289,7 @@ impl License {
             }
             LicenseCommand::Deactivate { .. } => return Err(LicenseError::UnknownMachine),
             LicenseCommand::Unbind { at } => return self.unbind(at),
-            LicenseCommand::Revoke { .. } if self.revoked => vec![],
+            LicenseCommand::Expire { .. } | LicenseCommand::Revoke { .. } if self.revoked => vec![],
             LicenseCommand::Revoke { reason } => vec![LicenseEvent::LicenseRevoked { reason }],
             _ if self.revoked => return Err(LicenseError::WrongStatus(LicenseStatus::Revoked)),
             LicenseCommand::Disable if self.disabled => vec![],
@@ -283,7 +297,18 @@ impl License {
             LicenseCommand::Enable if !self.disabled => vec![],
             LicenseCommand::Enable => vec![LicenseEvent::LicenseEnabled {}],
             LicenseCommand::Renew { days, at } => return self.renew(issue, days, at),
+            LicenseCommand::Expire { at } => self.expire(at),
         })
+    }
+
+    /// Nothing if it is not over, as after a renewal, or noted already: whoever notes goes by a list that may be late.
+    fn expire(&self, at: DateTime<Utc>) -> Vec<LicenseEvent> {
+        match self.expires_at {
+            Some(end) if end <= at && self.noted_end != Some(end) => {
+                vec![LicenseEvent::LicenseExpired { expires_at: end }]
+            }
+            _ => vec![],
+        }
     }
 
     fn first_or_later_use(
@@ -356,6 +381,7 @@ impl License {
                 Some(end) => self.expires_at = Some(end),
                 None => self.extra_days = self.extra_days.saturating_add(days),
             },
+            LicenseEvent::LicenseExpired { expires_at } => self.noted_end = Some(expires_at),
         }
     }
 

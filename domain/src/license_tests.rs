@@ -96,6 +96,25 @@ fn renewal_counts_from_the_end_or_from_now_if_it_is_over() {
     }
 }
 
+#[test]
+fn an_end_is_noted_once_and_the_end_after_a_renewal_again() {
+    let expire = |day| LicenseCommand::Expire { at: at(day) };
+    let expired = |day| LicenseEvent::LicenseExpired { expires_at: at(day) };
+    let renewed = LicenseEvent::LicenseRenewed { days: 10, expires_at: Some(at(45)) };
+    let first = vec![issued(Some(30), 1), activated(30)];
+    given(first.clone()).when(expire(29)).then_expect_events(vec![]);
+    given(first.clone()).when(expire(30)).then_expect_events(vec![expired(30)]);
+    let noted = [first, vec![expired(30)]].concat();
+    given(noted.clone()).when(expire(31)).then_expect_events(vec![]);
+    let again = [noted, vec![renewed]].concat();
+    given(again.clone()).when(expire(44)).then_expect_events(vec![]);
+    given(again.clone()).when(expire(50)).then_expect_events(vec![expired(45)]);
+    given([again, vec![LicenseEvent::LicenseRevoked { reason: None }]].concat())
+        .when(expire(50))
+        .then_expect_events(vec![]);
+    given(vec![issued(None, 1)]).when(expire(50)).then_expect_events(vec![]);
+}
+
 fn any_command() -> impl Strategy<Value = LicenseCommand> {
     let day = 0..60i64;
     prop_oneof![
@@ -105,6 +124,7 @@ fn any_command() -> impl Strategy<Value = LicenseCommand> {
         1 => Just(LicenseCommand::Disable),
         1 => Just(LicenseCommand::Enable),
         1 => Just(LicenseCommand::Revoke { reason: None }),
+        1 => day.clone().prop_map(|d| LicenseCommand::Expire { at: at(d) }),
         1 => (0..20u32, day).prop_map(|(days, d)| LicenseCommand::Renew { days, at: at(d) }),
     ]
 }

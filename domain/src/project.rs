@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::callback::CallbackType;
 use crate::license::LicenseTerms;
-use crate::{AccountId, ApiKeyId, PlanId, Quota, QuotaError, Sealed, event_names, impl_aggregate};
+use crate::{AccountId, ApiKeyId, DeliveryId, PlanId, Quota, QuotaError, Sealed, event_names, impl_aggregate};
+
+mod callbacks;
+
+pub use callbacks::{CallbackSecret, Callbacks};
 
 /// How many plans a project can have.
 pub const MAX_PLANS: usize = 1_000;
@@ -37,6 +42,9 @@ pub struct Project {
     pub previous_credentials: Option<(Credentials, DateTime<Utc>)>,
     /// The key that signs answers to its client software.
     pub signing_key: Option<SigningKey>,
+    /// What its vendor's server is told.
+    #[serde(default)]
+    pub callbacks: Callbacks,
 }
 
 /// What a project is.
@@ -132,6 +140,32 @@ pub enum ProjectCommand {
         /// The agent.
         agent_id: AccountId,
     },
+    /// Callbacks of these types are told; `None` is all.
+    ChooseCallbackTypes(Option<Vec<CallbackType>>),
+    /// Callbacks get another secret; the one before signs too until `previous_until`.
+    RotateCallbackSecret {
+        /// The new one.
+        secret: CallbackSecret,
+        /// The end of the overlap.
+        previous_until: DateTime<Utc>,
+    },
+    /// The address of callbacks said that it is gone.
+    StopCallbacks {
+        /// The address that said so.
+        url: String,
+    },
+    /// Callbacks are sent again.
+    ResumeCallbacks,
+    /// A test is sent.
+    TestCallback {
+        /// Its id.
+        delivery_id: DeliveryId,
+    },
+    /// A delivery that ended is sent again.
+    ReplayCallback {
+        /// Which.
+        delivery_id: DeliveryId,
+    },
 }
 
 /// What happened to a project.
@@ -179,6 +213,34 @@ pub enum ProjectEvent {
         /// The agent.
         agent_id: AccountId,
     },
+    /// Other types of callbacks are told.
+    CallbackTypesChosen {
+        /// Which; absent is all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        types: Option<Vec<CallbackType>>,
+    },
+    /// Callbacks got another secret.
+    CallbackSecretRotated {
+        /// The new one.
+        secret: CallbackSecret,
+        /// Until when the one before signs too; absent if there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous_until: Option<DateTime<Utc>>,
+    },
+    /// The address of callbacks said that it is gone; nothing is sent any more.
+    CallbacksStopped {},
+    /// Callbacks are sent again.
+    CallbacksResumed {},
+    /// A test of the callbacks was asked for.
+    CallbackTested {
+        /// Its id.
+        delivery_id: DeliveryId,
+    },
+    /// A callback is to be sent again.
+    CallbackReplayed {
+        /// Which.
+        delivery_id: DeliveryId,
+    },
 }
 
 event_names!(ProjectEvent {
@@ -190,6 +252,12 @@ event_names!(ProjectEvent {
     PlanAdded,
     ProjectGranted,
     GrantRevoked,
+    CallbackTypesChosen,
+    CallbackSecretRotated,
+    CallbacksStopped,
+    CallbacksResumed,
+    CallbackTested,
+    CallbackReplayed,
 });
 
 /// Why a command on a project is refused.
@@ -222,6 +290,9 @@ pub enum ProjectError {
     /// The grant would end in the past.
     #[error("the grant would end in the past")]
     ExpiryInPast,
+    /// There is no address for callbacks, no secret, or the address is gone.
+    #[error("the project has no callbacks that could be sent")]
+    NoCallbacks,
     /// The whole price is beyond [`Quota::MAX`].
     #[error("the price is too large")]
     Price(#[from] QuotaError),
@@ -255,6 +326,21 @@ impl Project {
                 vec![ProjectEvent::GrantRevoked { agent_id }]
             }
             ProjectCommand::RevokeGrant { .. } => vec![],
+            ProjectCommand::ChooseCallbackTypes(types) => self.choose_types(types),
+            ProjectCommand::RotateCallbackSecret { secret, previous_until } => {
+                self.rotate_callback_secret(secret, previous_until)
+            }
+            ProjectCommand::StopCallbacks { url } => self.stop_callbacks(&url),
+            ProjectCommand::ResumeCallbacks if !self.callbacks.stopped => vec![],
+            ProjectCommand::ResumeCallbacks => vec![ProjectEvent::CallbacksResumed {}],
+            ProjectCommand::TestCallback { delivery_id } => {
+                self.check_callbacks()?;
+                vec![ProjectEvent::CallbackTested { delivery_id }]
+            }
+            ProjectCommand::ReplayCallback { delivery_id } => {
+                self.check_callbacks()?;
+                vec![ProjectEvent::CallbackReplayed { delivery_id }]
+            }
         })
     }
 
@@ -333,7 +419,14 @@ impl Project {
                 self.credentials = Some(credentials);
                 self.signing_key = Some(signing_key);
             }
-            ProjectEvent::ProjectChanged(details) => self.details = Some(details),
+            ProjectEvent::ProjectChanged(details) => {
+                let known = self.details.replace(details);
+                if known.and_then(|known| known.callback_url)
+                    != self.details.as_ref().and_then(|d| d.callback_url.clone())
+                {
+                    self.callbacks.stopped = false;
+                }
+            }
             ProjectEvent::ProjectDisabled {} => self.disabled = true,
             ProjectEvent::ProjectEnabled {} => self.disabled = false,
             ProjectEvent::CredentialsRotated { credentials, previous_until } => {
@@ -348,6 +441,13 @@ impl Project {
             ProjectEvent::GrantRevoked { agent_id } => {
                 self.grants.remove(&agent_id);
             }
+            ProjectEvent::CallbackTypesChosen { types } => self.callbacks.types = types,
+            ProjectEvent::CallbackSecretRotated { secret, previous_until } => {
+                self.callbacks.rotate(secret, previous_until);
+            }
+            ProjectEvent::CallbacksStopped {} => self.callbacks.stopped = true,
+            ProjectEvent::CallbacksResumed {} => self.callbacks.stopped = false,
+            ProjectEvent::CallbackTested { .. } | ProjectEvent::CallbackReplayed { .. } => {}
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod journal_search;
 pub mod journals;
 pub mod ledger;
 pub mod ledger_account;
+pub mod license_ends;
 pub mod license_index;
 pub mod license_stats;
 pub mod licenses;

@@ -272,6 +272,13 @@ impl Projection for Projects {
                 rows.grants.insert((recorded.aggregate_id.into(), *agent_id), None);
                 rows.alter(recorded, |_| {}, |_| {});
             }
+            // What they are is asked of the aggregate; here only the sequence moves.
+            ProjectEvent::CallbackTypesChosen { .. }
+            | ProjectEvent::CallbackSecretRotated { .. }
+            | ProjectEvent::CallbacksStopped {}
+            | ProjectEvent::CallbacksResumed {}
+            | ProjectEvent::CallbackTested { .. }
+            | ProjectEvent::CallbackReplayed { .. } => rows.alter(recorded, |_| {}, |_| {}),
         }
     }
 

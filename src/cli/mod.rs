@@ -54,5 +54,5 @@ pub fn commands(config: &Config, pool: PgPool) -> Result<Commands, Failure> {
     let vault = Vault::from_base64(&config.master_key()?)?;
     // The committer's task ends with the last clone of the log, that is with the command.
     let (log, _committer) = EventLog::start(pool, vault, Limits::default(), config.cached_aggregates);
-    Ok(Commands::new(log))
+    Ok(Commands::new(log).with_callbacks(config.callbacks()))
 }

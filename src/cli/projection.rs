@@ -9,8 +9,8 @@ use quotary_projections::log_reader::LogReader;
 use quotary_projections::projection::Projection as ReadModel;
 use quotary_projections::rebuild::rebuild;
 use quotary_projections::{
-    accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    proposals, reconciliations, withdrawals,
+    accounts, audit, cases, holds, journals, ledger, license_ends, license_stats, licenses, movements, notices, orders,
+    projects, proposals, reconciliations, withdrawals,
 };
 use sqlx::PgPool;
 
@@ -44,6 +44,7 @@ impl Projection {
                     "holds" => anew(&pool, holds::Holds).await?,
                     "journals" => anew(&pool, journals::Journals).await?,
                     "ledger" => anew(&pool, ledger::Ledger).await?,
+                    "license_ends" => anew(&pool, license_ends::LicenseEnds).await?,
                     "license_stats" => anew(&pool, license_stats::LicenseStatistics).await?,
                     "reconciliations" => anew(&pool, reconciliations::Reconciliations).await?,
                     "cases" => anew(&pool, cases::Cases).await?,

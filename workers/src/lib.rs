@@ -5,6 +5,7 @@
 pub mod disable_refunded;
 pub mod erase_keys;
 pub mod expire_holds;
+pub mod expire_licenses;
 pub mod issue_batches;
 pub mod leader;
 pub mod reconcile;

@@ -40,6 +40,9 @@ pub struct Project {
     /// When it came into being; absent in answers to commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
+    /// The secret of its callbacks, shown only in the answer to the command that set the first address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<String>,
 }
 
 /// The public half of a signing key.
@@ -73,6 +76,7 @@ impl Project {
             api_key_id: after.project.credentials.as_ref().map(|credentials| credentials.api_key_id.to_string()),
             signing_key: after.project.signing_key.as_ref().map(PublicKey::from),
             created_at: None,
+            callback_secret: None,
         })
     }
 
@@ -88,12 +92,13 @@ impl Project {
             api_key_id: with_key.then_some(record.api_key_id),
             signing_key: None,
             created_at: Some(record.created_at),
+            callback_secret: None,
         }
     }
 }
 
 /// Lets this node act on the project as it is now.
-pub(super) fn observe(state: &AppState, tenant_id: TenantId, after: &ProjectAfter) {
+pub(crate) fn observe(state: &AppState, tenant_id: TenantId, after: &ProjectAfter) {
     state.license_index.observe_project(tenant_id, after.project_id, &after.project, after.sequence);
 }
 

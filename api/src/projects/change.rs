@@ -28,7 +28,7 @@ pub struct ProjectPatch {
     #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<String>)]
     version: Option<Option<String>>,
-    /// An http or https URL.
+    /// Where callbacks go: an https URL of a public host. The first comes with a `callback_secret`.
     #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<String>)]
     callback_url: Option<Option<String>>,
@@ -50,7 +50,9 @@ pub async fn handle(
     let ProjectPatch { name, description, version, callback_url } = command.body;
     let change = ChangeProject { name, description, version, callback_url };
     let done = state.commands.change_project(&context, ProjectId(id), change).await?;
-    observe(&state, context.tenant_id, &done.value);
-    let (sequence, project) = (done.value.sequence, Project::after(&done.value)?);
+    let after = &done.value.after;
+    observe(&state, context.tenant_id, after);
+    let callback_secret = done.value.callback_secret.clone();
+    let (sequence, project) = (after.sequence, Project { callback_secret, ..Project::after(after)? });
     Ok(Reply::new(done, |_| project).etag(sequence))
 }

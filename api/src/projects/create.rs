@@ -22,7 +22,7 @@ pub struct CreateProject {
     description: Option<String>,
     /// The product's version, at most 50 characters.
     version: Option<String>,
-    /// Where callbacks go: an http or https URL.
+    /// Where callbacks go: an https URL of a public host. It comes with a `callback_secret`.
     callback_url: Option<String>,
 }
 
@@ -39,8 +39,9 @@ pub struct ProjectWithCredentials {
 impl ProjectWithCredentials {
     /// The answer to a command that made credentials.
     pub(super) fn of(created: ProjectCreated) -> Result<Self, Problem> {
-        let ProjectCreated { after, credentials: ShownCredentials { api_key_id, api_secret } } = created;
-        let project = Project { api_key_id: Some(api_key_id.0), ..Project::after(&after)? };
+        let ProjectCreated { after, credentials, callback_secret } = created;
+        let ShownCredentials { api_key_id, api_secret } = credentials;
+        let project = Project { api_key_id: Some(api_key_id.0), callback_secret, ..Project::after(&after)? };
         Ok(Self { project, api_secret })
     }
 }

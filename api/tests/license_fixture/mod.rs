@@ -30,7 +30,7 @@ use quotary_projections::feed::EventSource;
 use quotary_projections::log_reader::LogReader;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
-use quotary_projections::{accounts, audit, ledger, license_stats, licenses, projects};
+use quotary_projections::{accounts, audit, ledger, license_ends, license_stats, licenses, projects};
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
@@ -119,6 +119,7 @@ impl Fixture {
         let runners = Runners::new(pool.clone(), events, checkpoints.clone(), stop.clone())
             .spawn(licenses::Licenses)
             .spawn(license_stats::LicenseStatistics)
+            .spawn(license_ends::LicenseEnds)
             .spawn(projects::Projects)
             .spawn(accounts::Accounts)
             .spawn(ledger::Ledger)

@@ -24,8 +24,8 @@ use quotary_projections::feed::EventSource;
 use quotary_projections::runner::Runners;
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::{
-    accounts, audit, cases, holds, journals, ledger, license_stats, licenses, movements, notices, orders, projects,
-    proposals, reconciliations, withdrawals,
+    accounts, audit, cases, holds, journals, ledger, license_ends, license_stats, licenses, movements, notices, orders,
+    projects, proposals, reconciliations, withdrawals,
 };
 use serde_json::Value;
 use sqlx::migrate::Migrator;
@@ -123,6 +123,7 @@ impl Stand {
             .spawn(projects::Projects)
             .spawn(licenses::Licenses)
             .spawn(license_stats::LicenseStatistics)
+            .spawn(license_ends::LicenseEnds)
             .spawn(reconciliations::Reconciliations)
             .spawn(cases::Cases)
             .spawn(proposals::Proposals);

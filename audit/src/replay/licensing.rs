@@ -128,6 +128,7 @@ const ACTIVATED: u8 = 2;
 const IN_USE: u8 = 4;
 const DISABLED: u8 = 8;
 const REVOKED: u8 = 16;
+const END_NOTED: u8 = 32;
 
 impl License {
     fn is(&self, flag: u8) -> bool {
@@ -336,6 +337,14 @@ impl Licensing {
                     Some(Time(end)) => license.expires_at = end,
                     None => license.extra_days = license.extra_days.saturating_add(days),
                 }
+                license.set(END_NOTED, false);
+            }
+            LicenseEvent::LicenseExpired { expires_at } => {
+                let is_end = license.is(ACTIVATED) && expires_at.0 == license.expires_at;
+                if !is_end || license.is(END_NOTED) || license.is(REVOKED) {
+                    found.add(illegal("it is not its end, or was noted before"));
+                }
+                license.set(END_NOTED, true);
             }
         }
     }

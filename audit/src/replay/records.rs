@@ -220,7 +220,13 @@ impl Records {
             | ProjectEvent::ProjectChanged(_)
             | ProjectEvent::CredentialsRotated { .. }
             | ProjectEvent::ProjectGranted { .. }
-            | ProjectEvent::GrantRevoked { .. } => true,
+            | ProjectEvent::GrantRevoked { .. }
+            | ProjectEvent::CallbackTypesChosen { .. }
+            | ProjectEvent::CallbackSecretRotated { .. }
+            | ProjectEvent::CallbacksStopped {}
+            | ProjectEvent::CallbacksResumed {}
+            | ProjectEvent::CallbackTested { .. }
+            | ProjectEvent::CallbackReplayed { .. } => true,
         };
         if !legal {
             found.add(seen.finding(Kind::State, "the change does not fit the project's state"));

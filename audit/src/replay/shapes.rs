@@ -74,6 +74,30 @@ pub(super) enum ProjectEvent {
     GrantRevoked {
         agent_id: Id,
     },
+    CallbackTypesChosen {
+        #[serde(default)]
+        types: Option<Vec<Text>>,
+    },
+    CallbackSecretRotated {
+        secret: CallbackSecret,
+        #[serde(default)]
+        previous_until: Option<Time>,
+    },
+    CallbacksStopped {},
+    CallbacksResumed {},
+    CallbackTested {
+        delivery_id: Id,
+    },
+    CallbackReplayed {
+        delivery_id: Id,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CallbackSecret {
+    secret_id: Text,
+    secret: Text,
 }
 
 #[derive(Debug, Deserialize)]
@@ -359,6 +383,9 @@ pub(super) enum LicenseEvent {
         days: u32,
         #[serde(default)]
         expires_at: Option<Time>,
+    },
+    LicenseExpired {
+        expires_at: Time,
     },
 }
 

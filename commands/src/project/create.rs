@@ -6,6 +6,9 @@ use quotary_domain::project::{Credentials, Project, ProjectCommand, ProjectDetai
 use quotary_domain::{ApiKeyId, ProjectId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use crate::callback::secret::new_secret;
+use crate::callback::set::first_secret;
+use crate::callback::target::Reach;
 use crate::clock;
 use crate::context::Context;
 use crate::event_log::CommandError;
@@ -41,6 +44,9 @@ pub struct ProjectCreated {
     pub after: ProjectAfter,
     /// Its first credentials.
     pub credentials: ShownCredentials,
+    /// The secret of its callbacks, shown this once, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_secret: Option<String>,
 }
 
 /// What a sealed secret of a client credential is for.
@@ -61,10 +67,11 @@ impl Commands {
     /// # Errors
     /// [`Refusal::Forbidden`] for all but super admins, [`Refusal::Invalid`] for bad values.
     pub async fn create_project(&self, context: &Context, details: ProjectDetails) -> Outcome<ProjectCreated> {
-        check_details(&details).map_err(CommandError::Refused)?;
+        check_details(&details, self.callbacks, "callback_url").map_err(CommandError::Refused)?;
         let project_id = ProjectId(clock::new_id());
         let (credentials, shown) = new_credentials(self.log.vault(), context.tenant_id)?;
         let signing_key = new_signing_key(self.log.vault(), context.tenant_id)?;
+        let secret = new_secret(self.log.vault(), context.tenant_id)?;
         let mut plan = Plan::new();
         let project = plan.open_new::<Project>(project_id);
         let acting = Acting::open(context, &mut plan)?;
@@ -74,9 +81,10 @@ impl Commands {
                 let (details, credentials) = (details.clone(), credentials.clone());
                 let create = ProjectCommand::Create { details, credentials, signing_key: signing_key.clone() };
                 unit.decide(project, create)?;
+                let callback_secret = first_secret(unit, project, context, &secret)?;
                 let after =
                     ProjectAfter { project_id, project: unit.get(project).clone(), sequence: unit.sequence(project) };
-                Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone() })
+                Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone(), callback_secret })
             })
             .await
     }
@@ -102,23 +110,21 @@ impl Commands {
     }
 }
 
-pub(crate) fn check_details(details: &ProjectDetails) -> Result<(), Refusal> {
+/// Refuses details that are never allowed; `url_field` is what the request calls the address of callbacks.
+pub(crate) fn check_details(
+    details: &ProjectDetails,
+    callbacks: Reach,
+    url_field: &'static str,
+) -> Result<(), Refusal> {
     Refusal::check_text("name", &details.name, 1, 100)?;
-    let optional = [
-        ("description", &details.description, 2_000),
-        ("version", &details.version, 50),
-        ("callback_url", &details.callback_url, 2_000),
-    ];
+    let optional = [("description", &details.description, 2_000), ("version", &details.version, 50)];
     for (field, value, max) in optional {
         if let Some(value) = value {
             Refusal::check_text(field, value, 0, max)?;
         }
     }
-    let is_url = |url: &String| url.starts_with("https://") || url.starts_with("http://");
-    if details.callback_url.as_ref().is_some_and(|url| !is_url(url)) {
-        return Err(Refusal::invalid("callback_url", "must be an http or https URL"));
-    }
-    Ok(())
+    let checked = details.callback_url.as_deref().map(|url| callbacks.parse(url)).transpose();
+    checked.map(|_| ()).map_err(|error| Refusal::invalid(url_field, error.to_string()))
 }
 
 pub(crate) fn new_credentials(vault: &Vault, tenant: TenantId) -> Result<(Credentials, ShownCredentials), VaultError> {

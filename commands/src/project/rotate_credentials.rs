@@ -41,7 +41,7 @@ impl Commands {
                 unit.decide(project, ProjectCommand::RotateCredentials { credentials, previous_until })?;
                 let (project, sequence) = (unit.get(project).clone(), unit.sequence(project));
                 let after = ProjectAfter { project_id, project, sequence };
-                Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone() })
+                Ok::<_, Refusal>(ProjectCreated { after, credentials: shown.clone(), callback_secret: None })
             })
             .await
     }

@@ -124,7 +124,8 @@ impl Entry {
     pub(super) fn apply(&mut self, event: &LicenseEvent, sequence: u64) {
         self.sequence = short(sequence);
         match event {
-            LicenseEvent::LicenseIssued(_) => {}
+            // That it is over follows from its end.
+            LicenseEvent::LicenseIssued(_) | LicenseEvent::LicenseExpired { .. } => {}
             LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
                 self.activated_at = activated_at.timestamp_micros();
                 self.expires_at = expires_at.map_or(NEVER, |end| end.timestamp_micros());

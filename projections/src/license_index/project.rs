@@ -79,7 +79,13 @@ impl ProjectEntry {
             }
             ProjectEvent::ProjectChanged(_)
             | ProjectEvent::ProjectGranted { .. }
-            | ProjectEvent::GrantRevoked { .. } => {}
+            | ProjectEvent::GrantRevoked { .. }
+            | ProjectEvent::CallbackTypesChosen { .. }
+            | ProjectEvent::CallbackSecretRotated { .. }
+            | ProjectEvent::CallbacksStopped {}
+            | ProjectEvent::CallbacksResumed {}
+            | ProjectEvent::CallbackTested { .. }
+            | ProjectEvent::CallbackReplayed { .. } => {}
         }
     }
 }

@@ -146,7 +146,8 @@ impl LicenseStatRows {
             LicenseEvent::LicenseRenewed { .. } => Kind::Renewed,
             LicenseEvent::LicenseEnabled {}
             | LicenseEvent::MachineBound { .. }
-            | LicenseEvent::MachineDeactivated { .. } => return,
+            | LicenseEvent::MachineDeactivated { .. }
+            | LicenseEvent::LicenseExpired { .. } => return,
         };
         match self.places.get(&license_id) {
             Some(place) => self.counts.happened(kind, self.issued[*place].1, at),

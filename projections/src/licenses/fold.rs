@@ -103,7 +103,8 @@ impl LicenseRows {
         };
         standing.sequence = recorded.sequence;
         match event {
-            LicenseEvent::LicenseIssued(_) => {}
+            // That it is over follows from its end.
+            LicenseEvent::LicenseIssued(_) | LicenseEvent::LicenseExpired { .. } => {}
             LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
                 standing.activated_at = Some(*activated_at);
                 // Without an end the row has none before either: a licence is activated once.

@@ -1,0 +1,156 @@
+//! The end of a licence is noted once for each end: also after downtime, by two workers, on a late list, after a renewal.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops where it is")]
+
+#[path = "../../projections/tests/read_model_fixture/mod.rs"]
+mod fixture;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fixture::{Fixture, PATIENCE, TENANT, fact};
+use quotary_commands::{Commands, EventLog, Limits, Vault, clock};
+use quotary_domain::license::{Issue, License, LicenseEvent, LicenseTerms, Machine};
+use quotary_domain::{LicenseId, Sealed};
+use quotary_projections::license_ends::{LicenseEnds, due};
+use quotary_workers::expire_licenses::{expire_due, run};
+use quotary_workers::leader::LeaderOptions;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+fn process(fixture: &Fixture) -> Commands {
+    let vault = Vault::new(Zeroizing::new([7; 32]));
+    Commands::new(EventLog::start(fixture.pool.clone(), vault, Limits::default(), 1_000).0)
+}
+
+/// A licence that was activated and ends then.
+async fn license(fixture: &Fixture, number: u128, end: Option<DateTime<Utc>>) -> LicenseId {
+    let id = LicenseId(Uuid::from_u128(number));
+    let issued = LicenseEvent::LicenseIssued(Issue {
+        batch_id: Uuid::from_u128(1).into(),
+        project_id: Uuid::from_u128(2).into(),
+        plan_id: Uuid::from_u128(3).into(),
+        agent_id: Uuid::from_u128(4).into(),
+        terms: LicenseTerms { duration_days: Some(30), max_machines: 1, features: vec![] },
+        key_hash: format!("hash-{number}"),
+        key: Sealed("v1.k.x".to_owned()),
+    });
+    let activated = LicenseEvent::LicenseActivated {
+        activated_at: clock::now() - TimeDelta::days(30),
+        expires_at: end,
+        machine: Machine { fingerprint_hash: "m".to_owned(), name: None },
+    };
+    fixture.append(vec![fact::<License>(id, &issued), fact::<License>(id, &activated)]).await;
+    id
+}
+
+/// The ends that the log has noted of a licence.
+async fn noted(fixture: &Fixture, id: LicenseId) -> Vec<DateTime<Utc>> {
+    sqlx::query_scalar(
+        "select (payload->'LicenseExpired'->>'expires_at')::timestamptz from events
+         where aggregate_id = $1 and event_type = 'LicenseExpired' order by position",
+    )
+    .bind(id.to_string())
+    .fetch_all(&fixture.pool)
+    .await
+    .unwrap()
+}
+
+async fn read(fixture: &Fixture) {
+    let head: i64 = sqlx::query_scalar("select position from log_head").fetch_one(&fixture.pool).await.unwrap();
+    fixture.project(LicenseEnds, head.cast_unsigned()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_came_while_nothing_ran_is_noted_once_by_two_workers_and_on_a_late_list() {
+    let fixture = Fixture::new().await;
+    let (here, there) = (process(&fixture), process(&fixture));
+    let (now, cancel) = (clock::now(), CancellationToken::new());
+    let over = license(&fixture, 10, Some(now - TimeDelta::days(2))).await;
+    let valid = license(&fixture, 11, Some(now + TimeDelta::days(1))).await;
+    let perpetual = license(&fixture, 12, None).await;
+    read(&fixture).await;
+    let early = now - TimeDelta::days(3);
+    assert_eq!(expire_due(&here, &fixture.pool, early, &cancel).await.unwrap(), 0, "the clock went back");
+    let (one, two) =
+        tokio::join!(expire_due(&here, &fixture.pool, now, &cancel), expire_due(&there, &fixture.pool, now, &cancel));
+    assert_eq!((one.unwrap(), two.unwrap()), (1, 1));
+    assert_eq!(expire_due(&there, &fixture.pool, now, &cancel).await.unwrap(), 1, "the list is late");
+    assert_eq!(noted(&fixture, over).await, [now - TimeDelta::days(2)]);
+    read(&fixture).await;
+    assert_eq!(expire_due(&here, &fixture.pool, now, &cancel).await.unwrap(), 0);
+    assert_eq!((noted(&fixture, valid).await, noted(&fixture, perpetual).await), (vec![], vec![]));
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_licence_ends_again_and_one_renewed_after_the_list_was_read_does_not_end() {
+    let fixture = Fixture::new().await;
+    let (now, cancel) = (clock::now(), CancellationToken::new());
+    let end = now - TimeDelta::days(2);
+    let again = license(&fixture, 20, Some(end)).await;
+    let renewed = license(&fixture, 21, Some(end)).await;
+    let revoked = license(&fixture, 22, Some(end)).await;
+    read(&fixture).await;
+    let renew = |expires_at| LicenseEvent::LicenseRenewed { days: 10, expires_at: Some(expires_at) };
+    let second = now + TimeDelta::days(8);
+    fixture
+        .append(vec![
+            fact::<License>(renewed, &renew(second)),
+            fact::<License>(revoked, &LicenseEvent::LicenseRevoked { reason: None }),
+        ])
+        .await;
+    let commands = process(&fixture);
+    assert_eq!(expire_due(&commands, &fixture.pool, now, &cancel).await.unwrap(), 3);
+    assert_eq!((noted(&fixture, renewed).await, noted(&fixture, revoked).await), (vec![], vec![]));
+    assert_eq!(noted(&fixture, again).await, [end]);
+    read(&fixture).await;
+    let later = now + TimeDelta::days(9);
+    let listed = due(&fixture.pool, later, None, 10).await.unwrap();
+    assert_eq!(listed, [(TENANT, renewed, second)]);
+    let commands = process(&fixture);
+    assert_eq!(expire_due(&commands, &fixture.pool, later, &cancel).await.unwrap(), 1);
+    assert_eq!(noted(&fixture, renewed).await, [second]);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_notes_more_ends_than_one_page_has() {
+    let fixture = Fixture::new().await;
+    let end = clock::now() - TimeDelta::days(1);
+    let mut facts = vec![];
+    for number in 0..1_200 {
+        let id = LicenseId(Uuid::from_u128(100 + number));
+        let issued = LicenseEvent::LicenseIssued(Issue {
+            batch_id: Uuid::from_u128(1).into(),
+            project_id: Uuid::from_u128(2).into(),
+            plan_id: Uuid::from_u128(3).into(),
+            agent_id: Uuid::from_u128(4).into(),
+            terms: LicenseTerms { duration_days: Some(30), max_machines: 1, features: vec![] },
+            key_hash: format!("hash-{number}"),
+            key: Sealed("v1.k.x".to_owned()),
+        });
+        let activated = LicenseEvent::LicenseActivated {
+            activated_at: end - TimeDelta::days(30),
+            expires_at: Some(end),
+            machine: Machine { fingerprint_hash: "m".to_owned(), name: None },
+        };
+        facts.extend([fact::<License>(id, &issued), fact::<License>(id, &activated)]);
+    }
+    fixture.append(facts).await;
+    read(&fixture).await;
+    let (commands, cancel) = (process(&fixture), CancellationToken::new());
+    let worker = run(commands, fixture.pool.clone(), LeaderOptions::default(), cancel.clone());
+    let worker = tokio::spawn(worker);
+    let count = "select count(*) from events where event_type = 'LicenseExpired'";
+    let start = Instant::now();
+    while sqlx::query_scalar::<_, i64>(count).fetch_one(&fixture.pool).await.unwrap() < 1_200 {
+        assert!(start.elapsed() < PATIENCE, "not all were noted");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cancel.cancel();
+    worker.await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&fixture.pool).await.unwrap(), 1_200);
+    fixture.finish().await;
+}
