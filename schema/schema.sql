@@ -639,6 +639,71 @@ CREATE TABLE public.bills (
     CONSTRAINT bills_size_check CHECK (((size >= 1) AND (size <= 67108864)))
 );
 
+CREATE TABLE public.callback_attempts (
+    delivery_id uuid NOT NULL,
+    number integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    duration_ms integer NOT NULL,
+    outcome text NOT NULL,
+    http_status integer,
+    answer text,
+    CONSTRAINT callback_attempts_answer_check CHECK ((octet_length(answer) <= 4096)),
+    CONSTRAINT callback_attempts_duration_ms_check CHECK ((duration_ms >= 0)),
+    CONSTRAINT callback_attempts_number_check CHECK ((number > 0))
+);
+
+CREATE TABLE public.callback_deliveries (
+    delivery_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    license_id uuid,
+    order_key uuid NOT NULL,
+    type text NOT NULL,
+    body text NOT NULL,
+    turn bigint NOT NULL,
+    status text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    replays integer DEFAULT 0 NOT NULL,
+    outcome text,
+    happened_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT callback_deliveries_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT callback_deliveries_body_check CHECK (((octet_length(body) >= 2) AND (octet_length(body) <= 65536))),
+    CONSTRAINT callback_deliveries_check CHECK (((tries >= 0) AND (tries <= attempts))),
+    CONSTRAINT callback_deliveries_check1 CHECK (((status = 'pending'::text) = (finished_at IS NULL))),
+    CONSTRAINT callback_deliveries_replays_check CHECK ((replays >= 0)),
+    CONSTRAINT callback_deliveries_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+);
+
+CREATE TABLE public.callback_intake (
+    only_row boolean DEFAULT true NOT NULL,
+    "position" bigint NOT NULL,
+    CONSTRAINT callback_intake_only_row_check CHECK (only_row),
+    CONSTRAINT callback_intake_position_check CHECK (("position" >= 0))
+);
+
+CREATE TABLE public.callback_projects (
+    project_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    url text,
+    callbacks json NOT NULL,
+    not_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.callback_refusals (
+    delivery_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    license_id uuid NOT NULL,
+    code text NOT NULL,
+    refused_at timestamp with time zone NOT NULL,
+    CONSTRAINT callback_refusals_code_check CHECK (((octet_length(code) >= 1) AND (octet_length(code) <= 100)))
+);
+
 CREATE TABLE public.claims (
     tenant_id uuid NOT NULL,
     kind text NOT NULL,
@@ -1361,6 +1426,24 @@ ALTER TABLE ONLY public.bills
 ALTER TABLE ONLY public.bills
     ADD CONSTRAINT bills_pkey PRIMARY KEY (bill_id);
 
+ALTER TABLE ONLY public.callback_attempts
+    ADD CONSTRAINT callback_attempts_pkey PRIMARY KEY (delivery_id, number);
+
+ALTER TABLE ONLY public.callback_deliveries
+    ADD CONSTRAINT callback_deliveries_pkey PRIMARY KEY (delivery_id);
+
+ALTER TABLE ONLY public.callback_deliveries
+    ADD CONSTRAINT callback_deliveries_turn_key UNIQUE (turn);
+
+ALTER TABLE ONLY public.callback_intake
+    ADD CONSTRAINT callback_intake_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY public.callback_projects
+    ADD CONSTRAINT callback_projects_pkey PRIMARY KEY (project_id);
+
+ALTER TABLE ONLY public.callback_refusals
+    ADD CONSTRAINT callback_refusals_pkey PRIMARY KEY (delivery_id);
+
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (tenant_id, kind, value);
 
@@ -1509,6 +1592,18 @@ CREATE INDEX proposals_tenant_id_position_idx1 ON proposals_1.proposals USING bt
 
 CREATE INDEX bill_findings_class ON public.bill_findings USING btree (run_id, class, number);
 
+CREATE INDEX callback_deliveries_due ON public.callback_deliveries USING btree (project_id, due_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX callback_deliveries_finished ON public.callback_deliveries USING btree (finished_at) WHERE (status <> 'pending'::text);
+
+CREATE INDEX callback_deliveries_list ON public.callback_deliveries USING btree (project_id, turn);
+
+CREATE INDEX callback_deliveries_oldest ON public.callback_deliveries USING btree (created_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX callback_deliveries_order ON public.callback_deliveries USING btree (order_key, turn) WHERE (status = 'pending'::text);
+
+CREATE INDEX callback_deliveries_status ON public.callback_deliveries USING btree (project_id, status, turn);
+
 CREATE INDEX data_keys_erasing ON public.data_keys USING btree (erasing_since) WHERE (erasing_since IS NOT NULL);
 
 CREATE INDEX events_orders ON public.events USING btree (tenant_id, "position") WHERE (aggregate_type = 'Order'::text);
@@ -1532,6 +1627,9 @@ CREATE INDEX withdrawals_tenant_id_position_idx ON withdrawals_1.withdrawals USI
 CREATE INDEX withdrawals_tenant_id_status_position_idx ON withdrawals_1.withdrawals USING btree (tenant_id, status, "position") WHERE (status = ANY (ARRAY['requested'::text, 'suspended'::text, 'approved'::text]));
 
 CREATE TRIGGER data_keys_stay_erased BEFORE DELETE OR UPDATE ON public.data_keys FOR EACH ROW WHEN ((old.erased_at IS NOT NULL)) EXECUTE FUNCTION public.keep_erased();
+
+ALTER TABLE ONLY public.callback_attempts
+    ADD CONSTRAINT callback_attempts_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES public.callback_deliveries(delivery_id) ON DELETE CASCADE;
 
 GRANT USAGE ON SCHEMA accounts_1 TO quotary_service;
 
@@ -1649,6 +1747,16 @@ GRANT SELECT,INSERT ON TABLE public.bill_parts TO quotary_service;
 GRANT SELECT,INSERT,DELETE ON TABLE public.bill_reports TO quotary_service;
 
 GRANT SELECT,INSERT ON TABLE public.bills TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.callback_attempts TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.callback_deliveries TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.callback_intake TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.callback_projects TO quotary_service;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.callback_refusals TO quotary_service;
 
 GRANT SELECT,INSERT ON TABLE public.claims TO quotary_service;
 

@@ -33,6 +33,7 @@ use quotary_projections::reconciliations::Reconciliations;
 use quotary_projections::runner::{Health, RunnerError, RunnerOptions, Runners};
 use quotary_projections::wait::Checkpoints;
 use quotary_projections::withdrawals::Withdrawals;
+use quotary_workers::deliver_callbacks::{self, CallbackStatus, DeliverOptions};
 use quotary_workers::leader::LeaderOptions;
 use quotary_workers::reconcile::{self, ReconcileStatus, Schedule};
 use quotary_workers::relay::{self, RelayError, RelayOptions, RelayStatus};
@@ -140,6 +141,7 @@ struct Common {
     relay_status: Arc<RelayStatus>,
     seal_status: Arc<SealStatus>,
     reconcile_status: Arc<ReconcileStatus>,
+    callback_status: Arc<CallbackStatus>,
     cancel: CancellationToken,
 }
 
@@ -179,6 +181,7 @@ impl Service {
             relay_status: Arc::default(),
             seal_status: Arc::default(),
             reconcile_status: Arc::default(),
+            callback_status: Arc::default(),
             cancel: cancel.clone(),
         };
         let mut parts = JoinSet::new();
@@ -285,6 +288,13 @@ impl Common {
         let ending = quotary_workers::expire_licenses::run(commands, pool, leader, self.cancel.clone());
         parts.spawn(async move {
             ending.await;
+            Ok(())
+        });
+        let (commands, pool) = (self.commands.clone(), self.pool.clone());
+        let delivering = DeliverOptions { status: self.callback_status.clone(), ..DeliverOptions::default() };
+        let delivering = deliver_callbacks::run(commands, pool, delivering, leader, self.cancel.clone());
+        parts.spawn(async move {
+            delivering.await;
             Ok(())
         });
         let erasing = quotary_workers::erase_keys::run(self.commands.clone(), self.cancel.clone());
@@ -401,10 +411,10 @@ impl Common {
     /// What `/metrics` shows of the workers of this process.
     fn add_figures(&self, state: &AppState, runners: Vec<RunnerStatus>) {
         let (relay, seal) = (self.relay_status.clone(), self.seal_status.clone());
-        let reconcile = self.reconcile_status.clone();
+        let (reconcile, callbacks) = (self.reconcile_status.clone(), self.callback_status.clone());
         let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         state.metrics.add_source(move || {
-            let (report, seal) = (relay.report(), seal.report());
+            let (report, seal, told) = (relay.report(), seal.report(), callbacks.report());
             let failed = runners.iter().filter(|status| status.lock().health == Health::Failed).count();
             vec![
                 ("quotary_relay_published", "The last position published to the bus", figure(report.published)),
@@ -431,6 +441,20 @@ impl Common {
                     "quotary_reconcile_age_seconds",
                     "Seconds since the last position was proved; -1 if none was",
                     reconcile.age_seconds(),
+                ),
+                ("quotary_callbacks_delivered", "Callbacks that this process delivered", figure(told.delivered)),
+                ("quotary_callbacks_failed", "Attempts of this process to deliver that failed", figure(told.failed)),
+                ("quotary_callbacks_dead", "Callbacks that this process gave up", figure(told.dead)),
+                ("quotary_callbacks_pending", "Callbacks on their way, if this process delivers", figure(told.pending)),
+                (
+                    "quotary_callbacks_oldest_seconds",
+                    "For how long the oldest of them has been on its way",
+                    figure(told.oldest_seconds),
+                ),
+                (
+                    "quotary_callbacks_interrupted",
+                    "How often the delivery of callbacks was interrupted",
+                    figure(told.interrupted),
                 ),
                 ("quotary_projections_failed", "Read models that gave up", figure(failed as u64)),
             ]

@@ -9,6 +9,7 @@ pub mod accounts;
 mod apply;
 pub mod audit;
 pub mod bus;
+pub mod callbacks;
 pub mod cases;
 mod copy_rows;
 pub mod directory;

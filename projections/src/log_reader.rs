@@ -117,6 +117,38 @@ pub async fn read_after(
     Ok(events)
 }
 
+/// The streams of some aggregates as far as they stand at or before position `until`, one after the other, each in order and
+/// without a gap.
+///
+/// # Errors
+/// [`LogError`] if the log can't be read or a stream has a gap.
+pub async fn streams(
+    connection: &mut PgConnection,
+    aggregate_type: &str,
+    ids: &[Uuid],
+    until: u64,
+) -> Result<Vec<Vec<RecordedEvent>>, LogError> {
+    let query = format!(
+        "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2) and position <= $3
+         order by aggregate_id, sequence"
+    );
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    let rows =
+        sqlx::query(&query).bind(aggregate_type).bind(ids).bind(until.cast_signed()).fetch_all(connection).await?;
+    let mut streams: Vec<Vec<RecordedEvent>> = Vec::new();
+    for row in &rows {
+        let event = recorded_event(row)?;
+        match streams.last_mut().filter(|stream| stream[0].aggregate_id == event.aggregate_id) {
+            Some(stream) => stream.push(event),
+            None => streams.push(vec![event]),
+        }
+    }
+    for stream in &streams {
+        check_dense(stream.iter().map(|event| event.sequence), 0)?;
+    }
+    Ok(streams)
+}
+
 fn check_dense(numbers: impl Iterator<Item = u64>, after: u64) -> Result<(), LogError> {
     let mut last = after;
     for found in numbers {

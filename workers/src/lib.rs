@@ -2,6 +2,7 @@
 //!
 //! Table of contents of all workers: each is safe to run in any number of processes.
 
+pub mod deliver_callbacks;
 pub mod disable_refunded;
 pub mod erase_keys;
 pub mod expire_holds;

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use quotary_commands::clock;
+use quotary_domain::TenantId;
 use quotary_domain::project::Project;
 use uuid::Uuid;
 
@@ -25,7 +26,12 @@ pub async fn handle(
     _: MinPosition,
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Resource<Callbacks>, Problem> {
-    let known = state.commands.log().current::<Project>(actor.tenant_id, id).await?;
-    let (project, sequence) = known.ok_or_else(|| Problem::not_found("project"))?;
+    let (project, sequence) = known(&state, actor.tenant_id, id).await?;
     Ok(Resource { sequence, body: Callbacks::of(&project, clock::now()) })
+}
+
+/// The project as the log has it now, and its sequence.
+pub(super) async fn known(state: &AppState, tenant_id: TenantId, id: Uuid) -> Result<(Project, u64), Problem> {
+    let known = state.commands.log().current::<Project>(tenant_id, id).await?;
+    known.ok_or_else(|| Problem::not_found("project"))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use quotary_projections::callbacks;
 use quotary_projections::wait::wait_for;
 
 use crate::problem::{Code, Problem};
@@ -41,6 +42,17 @@ impl MinPosition {
         match self.0 {
             None | Some(0) => Ok(()),
             Some(position) => Ok(wait_for(&state.pool, &state.checkpoints, read_models, position, BOUND).await?),
+        }
+    }
+
+    /// Waits until callbacks are written down for all events up to the position.
+    ///
+    /// # Errors
+    /// `read-model-behind` after two seconds.
+    pub async fn wait_for_callbacks(self, state: &AppState) -> Result<(), Problem> {
+        match self.0 {
+            None | Some(0) => Ok(()),
+            Some(position) => Ok(callbacks::wait_for(&state.pool, position, BOUND).await?),
         }
     }
 }
