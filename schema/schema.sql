@@ -414,6 +414,7 @@ CREATE TABLE licenses_1.licenses (
     tenant_id uuid NOT NULL,
     project_id uuid NOT NULL,
     plan_id uuid NOT NULL,
+    plan_version bigint NOT NULL,
     agent_id uuid NOT NULL,
     batch_id uuid NOT NULL,
     number bigint NOT NULL,
@@ -422,6 +423,7 @@ CREATE TABLE licenses_1.licenses (
     duration_days bigint,
     max_machines bigint NOT NULL,
     features json NOT NULL,
+    policy json,
     issued_at timestamp with time zone NOT NULL,
     "position" bigint NOT NULL,
     activated_at timestamp with time zone,
@@ -431,6 +433,9 @@ CREATE TABLE licenses_1.licenses (
     revoked boolean NOT NULL,
     extra_days bigint NOT NULL,
     unbinds bigint NOT NULL,
+    unbound_at timestamp with time zone,
+    holder text,
+    transfers bigint NOT NULL,
     sequence bigint NOT NULL,
     CONSTRAINT licenses_sequence_check CHECK ((sequence > 0))
 )
@@ -441,8 +446,16 @@ CREATE TABLE licenses_1.machines (
     fingerprint_hash text NOT NULL COLLATE pg_catalog."C",
     tenant_id uuid NOT NULL,
     name text,
+    held_until timestamp with time zone,
     bound_at timestamp with time zone NOT NULL,
     "position" bigint NOT NULL
+);
+
+CREATE TABLE licenses_1.meters (
+    license_id uuid NOT NULL,
+    meter text NOT NULL,
+    used bigint NOT NULL,
+    CONSTRAINT meters_used_check CHECK ((used > 0))
 );
 
 CREATE TABLE movements_1.transfers (
@@ -540,6 +553,9 @@ CREATE TABLE projects_1.plans (
     max_machines integer NOT NULL,
     unit_price bigint NOT NULL,
     features jsonb NOT NULL,
+    policy jsonb NOT NULL,
+    version bigint NOT NULL,
+    retired boolean NOT NULL,
     "position" bigint NOT NULL,
     CONSTRAINT plans_max_machines_check CHECK ((max_machines > 0)),
     CONSTRAINT plans_unit_price_check CHECK ((unit_price >= 0))
@@ -1050,6 +1066,7 @@ CREATE VIEW read.licenses AS
     licenses.tenant_id,
     licenses.project_id,
     licenses.plan_id,
+    licenses.plan_version,
     licenses.agent_id,
     licenses.batch_id,
     licenses.number,
@@ -1058,6 +1075,7 @@ CREATE VIEW read.licenses AS
     licenses.duration_days,
     licenses.max_machines,
     licenses.features,
+    licenses.policy,
     licenses.issued_at,
     licenses."position",
     licenses.activated_at,
@@ -1067,6 +1085,9 @@ CREATE VIEW read.licenses AS
     licenses.revoked,
     licenses.extra_days,
     licenses.unbinds,
+    licenses.unbound_at,
+    licenses.holder,
+    licenses.transfers,
     licenses.sequence
    FROM licenses_1.licenses;
 
@@ -1075,9 +1096,16 @@ CREATE VIEW read.machines AS
     machines.fingerprint_hash,
     machines.tenant_id,
     machines.name,
+    machines.held_until,
     machines.bound_at,
     machines."position"
    FROM licenses_1.machines;
+
+CREATE VIEW read.meters AS
+ SELECT meters.license_id,
+    meters.meter,
+    meters.used
+   FROM licenses_1.meters;
 
 CREATE VIEW read.notices AS
  SELECT notices.account_id,
@@ -1118,6 +1146,9 @@ CREATE VIEW read.plans AS
     plans.max_machines,
     plans.unit_price,
     plans.features,
+    plans.policy,
+    plans.version,
+    plans.retired,
     plans."position"
    FROM projects_1.plans;
 
@@ -1377,6 +1408,9 @@ ALTER TABLE ONLY licenses_1.licenses
 
 ALTER TABLE ONLY licenses_1.machines
     ADD CONSTRAINT machines_pkey PRIMARY KEY (license_id, "position");
+
+ALTER TABLE ONLY licenses_1.meters
+    ADD CONSTRAINT meters_pkey PRIMARY KEY (license_id, meter);
 
 ALTER TABLE ONLY movements_1.transfers
     ADD CONSTRAINT transfers_pkey PRIMARY KEY (journal_id, "position");
@@ -1718,6 +1752,8 @@ GRANT SELECT ON TABLE licenses_1.licenses TO quotary_service;
 
 GRANT SELECT ON TABLE licenses_1.machines TO quotary_service;
 
+GRANT SELECT ON TABLE licenses_1.meters TO quotary_service;
+
 GRANT SELECT ON TABLE movements_1.transfers TO quotary_service;
 
 GRANT SELECT ON TABLE notices_1.notices TO quotary_service;
@@ -1821,6 +1857,8 @@ GRANT SELECT ON TABLE read.license_ends TO quotary_service;
 GRANT SELECT ON TABLE read.licenses TO quotary_service;
 
 GRANT SELECT ON TABLE read.machines TO quotary_service;
+
+GRANT SELECT ON TABLE read.meters TO quotary_service;
 
 GRANT SELECT ON TABLE read.notices TO quotary_service;
 

@@ -73,8 +73,8 @@ fn once(actor: Actor, step: &str) -> Context {
 }
 
 fn plan(name: &str, duration_days: Option<u32>, max_machines: u32, price: i64) -> Result<Plan, Failure> {
-    let terms = LicenseTerms { duration_days, max_machines, features: vec!["export".into()] };
-    Ok(Plan { name: name.into(), unit_price: Quota::new(price)?, terms })
+    let terms = LicenseTerms::usual(duration_days, max_machines, vec!["export".into()]);
+    Ok(Plan::new(name.into(), Quota::new(price)?, terms))
 }
 
 async fn account(commands: &Commands, parent: Actor, name: &str, role: Role, quota: i64) -> Result<AccountId, Failure> {

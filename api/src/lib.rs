@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod notices;
 pub mod openapi;
 pub mod orders;
+pub mod policy;
 pub mod problem;
 mod problem_of;
 pub mod projects;

@@ -87,6 +87,10 @@ codes! {
     AccountDisabled => (CONFLICT, "account-disabled", "The account is disabled"),
     /// The project is disabled.
     ProjectDisabled => (CONFLICT, "project-disabled", "The project is disabled"),
+    /// The plan is not sold any more.
+    PlanRetired => (CONFLICT, "plan-retired", "The plan is retired"),
+    /// More would be used of a meter than the licence grants.
+    UsageLimitReached => (CONFLICT, "usage-limit-reached", "The licence does not grant more usage"),
     /// A number of things has reached its limit.
     LimitReached => (CONFLICT, "limit-reached", "A limit is reached"),
     /// The order or batch was refunded before.

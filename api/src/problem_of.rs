@@ -123,7 +123,8 @@ fn project(error: &ProjectError) -> Problem {
         ProjectError::UnknownPlan(_) => Problem::not_found("plan"),
         ProjectError::Exists | ProjectError::PlanExists => Problem::new(Code::AlreadyExists, error.to_string()),
         ProjectError::Disabled => Problem::new(Code::ProjectDisabled, error.to_string()),
-        ProjectError::InvalidPlan(detail) => Problem::new(Code::ValidationFailed, *detail),
+        ProjectError::InvalidPlan { pointer, detail } => Problem::invalid(*pointer, *detail),
+        ProjectError::PlanRetired => Problem::new(Code::PlanRetired, error.to_string()),
         ProjectError::TooMany(_) => Problem::new(Code::LimitReached, error.to_string()),
         ProjectError::NotGranted => Problem::new(Code::ProjectNotGranted, error.to_string()),
         ProjectError::NoCallbacks => Problem::new(Code::WrongStatus, error.to_string()),
@@ -162,12 +163,18 @@ fn license(error: &LicenseError) -> Problem {
     match error {
         LicenseError::Unknown => Problem::not_found("licence"),
         LicenseError::Exists => Problem::new(Code::AlreadyExists, error.to_string()),
-        LicenseError::WrongStatus(_) | LicenseError::Perpetual | LicenseError::UnknownMachine => {
-            Problem::new(Code::WrongStatus, error.to_string())
-        }
-        LicenseError::TooManyMachines(_) | LicenseError::TooManyUnbinds => {
-            Problem::new(Code::LimitReached, error.to_string())
-        }
+        LicenseError::WrongStatus(_)
+        | LicenseError::Perpetual
+        | LicenseError::Trial
+        | LicenseError::UnknownMachine
+        | LicenseError::MachineDead => Problem::new(Code::WrongStatus, error.to_string()),
+        LicenseError::TooManyMachines(_)
+        | LicenseError::TooManyUnbinds(_)
+        | LicenseError::UnboundLately(_)
+        | LicenseError::TooManyTransfers(_) => Problem::new(Code::LimitReached, error.to_string()),
+        LicenseError::UnknownMeter(_) => Problem::invalid("/meter", error.to_string()),
+        LicenseError::UsageLimit { .. } => Problem::new(Code::UsageLimitReached, error.to_string()),
+        LicenseError::InvalidAmount => Problem::invalid("/amount", error.to_string()),
         LicenseError::InvalidDays => Problem::invalid("/days", error.to_string()),
     }
 }

@@ -21,8 +21,8 @@ async fn batch(stand: &Stand) -> BatchId {
     let (admin, agent) = (by(stand.admin), by(stand.agent));
     let details = ProjectDetails { name: "Paintbox".into(), description: None, version: None, callback_url: None };
     let project = commands.create_project(&admin, details).await.unwrap().value.after.project_id;
-    let terms = LicenseTerms { duration_days: Some(365), max_machines: 1, features: vec![] };
-    let plan = Plan { name: "Yearly".into(), unit_price: quota(10), terms };
+    let terms = LicenseTerms::usual(Some(365), 1, vec![]);
+    let plan = Plan::new("Yearly".into(), quota(10), terms);
     let plan = commands.add_plan(&admin, project, plan).await.unwrap().value.plan_id;
     commands.grant_project(&admin, project, id(stand.agent), None).await.unwrap();
     commands.top_up(&admin, id(stand.agent), quota(1_000), None).await.unwrap();

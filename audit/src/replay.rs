@@ -26,9 +26,11 @@
 
 mod finding;
 mod ledger;
+mod licenses;
 mod licensing;
 mod movements;
 mod notices;
+mod policy;
 mod records;
 mod saved;
 mod shapes;

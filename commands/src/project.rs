@@ -2,6 +2,7 @@
 
 pub mod add_plan;
 pub mod change;
+pub mod change_plan;
 pub mod create;
 pub mod disable;
 pub mod enable;

@@ -1,28 +1,23 @@
-//! License: the right to use a project (rows L1, L4, L6, L7).
+//! License: the right to use a project (rows L1, L4–L8, L13).
 //!
-//! Validity counts from the first activation and grows only by renewal. Whether it is over follows from `expires_at` and the
-//! time of asking; that it is over is noted by an event afterwards, for those who want to be told.
+//! Validity begins when the terms say so and grows only by renewal or a move to another plan. Whether it is over follows
+//! from `expires_at` and the time of asking; that it is over is noted by an event afterwards, for those who want to be told.
 
-use chrono::{DateTime, TimeDelta, Utc};
+mod decide;
+mod machine;
+pub mod terms;
+pub mod verification;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+pub use machine::{Machine, UsedBy};
+pub use terms::{LicenseTerms, Policy};
 
 use crate::project::MAX_DURATION_DAYS;
 use crate::{AccountId, BatchId, PlanId, ProjectId, Sealed, event_names, impl_aggregate};
-
-/// How often the bindings of one licence can be cleared.
-pub const MAX_UNBINDS: u32 = 100;
-
-/// What a licence grants; the plan's as it was when the licence was issued.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LicenseTerms {
-    /// Days of validity from activation; `None` is perpetual.
-    pub duration_days: Option<u32>,
-    /// How many machines it can be bound to at a time.
-    pub max_machines: u32,
-    /// What it unlocks.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-}
 
 /// What a licence is issued with and keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +28,9 @@ pub struct Issue {
     pub project_id: ProjectId,
     /// The plan it was sold under.
     pub plan_id: PlanId,
+    /// The plan's version then.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub plan_version: u32,
     /// Who sold it.
     pub agent_id: AccountId,
     /// What it grants.
@@ -41,16 +39,19 @@ pub struct Issue {
     pub key_hash: String,
     /// The key, encrypted.
     pub key: Sealed,
+    /// The end of a validity that begins with the issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A machine a licence is bound to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    /// HMAC-SHA256 of the fingerprint that the client software reported, in base64url; it never stands in the clear.
-    pub fingerprint_hash: String,
-    /// A name for people, encrypted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<Sealed>,
+/// The version of a plan that was never changed, for events from before plans had versions.
+pub(crate) fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_first(version: &u32) -> bool {
+    *version == 1
 }
 
 /// The state of a licence.
@@ -60,9 +61,9 @@ pub struct License {
     pub issue: Option<Issue>,
     /// The first activation.
     pub activated_at: Option<DateTime<Utc>>,
-    /// The end of validity; `None` before activation and for perpetual ones.
+    /// The end of validity; `None` before it begins and for perpetual ones.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Days added before activation.
+    /// Days added before validity began.
     pub extra_days: u32,
     /// Whether it is in use: false before activation and after its bindings were cleared.
     pub in_use: bool,
@@ -77,6 +78,14 @@ pub struct License {
     /// The end of validity that was noted as reached; another end is reached anew.
     #[serde(default)]
     pub noted_end: Option<DateTime<Utc>>,
+    /// When they were cleared last.
+    pub unbound_at: Option<DateTime<Utc>>,
+    /// Who holds it, encrypted; `None` if nobody said.
+    pub holder: Option<Sealed>,
+    /// How often it changed its holder.
+    pub transfers: u32,
+    /// What was used of each meter.
+    pub used: BTreeMap<String, u64>,
 }
 
 /// How a licence stands at a time.
@@ -120,6 +129,24 @@ pub enum LicenseCommand {
         machine: Machine,
         /// When.
         at: DateTime<Utc>,
+        /// How it came to this.
+        by: UsedBy,
+    },
+    /// A bound machine is heard of.
+    Beat {
+        /// Which.
+        fingerprint_hash: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Client software used something that is metered.
+    ReportUsage {
+        /// Of which meter.
+        meter: String,
+        /// How much; more than 0.
+        amount: u64,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// A machine gives its place back.
     Deactivate {
@@ -152,6 +179,24 @@ pub enum LicenseCommand {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Goes over to another plan, or to a newer version of its own.
+    Move {
+        /// The plan.
+        plan_id: PlanId,
+        /// Its version.
+        plan_version: u32,
+        /// What it grants.
+        terms: LicenseTerms,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Goes to another holder; its machines go.
+    Transfer {
+        /// The new holder, encrypted; `None` if it is nobody's any more.
+        holder: Option<Sealed>,
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 /// What happened to a licence.
@@ -173,6 +218,43 @@ pub enum LicenseEvent {
     MachineBound {
         /// Which.
         machine: Machine,
+        /// Whether all places were taken, and the terms allow more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        over_limit: bool,
+    },
+    /// A machine came with another fingerprint and enough of the same components.
+    MachineChanged {
+        /// What it was known by.
+        fingerprint_hash: String,
+        /// What it is known by now.
+        machine: Machine,
+    },
+    /// A machine was heard of and holds its place longer.
+    LeaseExtended {
+        /// Which.
+        fingerprint_hash: String,
+        /// The new end.
+        held_until: DateTime<Utc>,
+    },
+    /// A machine fell silent, and its place was given to another.
+    MachineLapsed {
+        /// Which.
+        fingerprint_hash: String,
+    },
+    /// Validity began, after activation.
+    ValidityBegan {
+        /// The end.
+        expires_at: DateTime<Utc>,
+    },
+    /// Something metered was used.
+    UsageReported {
+        /// Of which meter.
+        meter: String,
+        /// How much.
+        amount: u64,
+        /// Whether that is beyond the limit, and the terms allow more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        over_limit: bool,
     },
     /// A machine gave its place back.
     MachineDeactivated {
@@ -180,7 +262,11 @@ pub enum LicenseEvent {
         fingerprint_hash: String,
     },
     /// All its bindings were cleared.
-    LicenseUnbound {},
+    LicenseUnbound {
+        /// When; absent in events from before terms could ask for a pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unbound_at: Option<DateTime<Utc>>,
+    },
     /// It was disabled.
     LicenseDisabled {},
     /// It was enabled again.
@@ -195,7 +281,7 @@ pub enum LicenseEvent {
     LicenseRenewed {
         /// How many.
         days: u32,
-        /// The new end; `None` if it is not activated yet.
+        /// The new end; `None` if its validity has not begun.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<DateTime<Utc>>,
     },
@@ -204,12 +290,35 @@ pub enum LicenseEvent {
         /// Since when.
         expires_at: DateTime<Utc>,
     },
+    /// It went over to another plan, or to another version of its own.
+    LicenseMoved {
+        /// The plan.
+        plan_id: PlanId,
+        /// Its version.
+        plan_version: u32,
+        /// What it grants from now on.
+        terms: LicenseTerms,
+        /// The end of its validity from now on; `None` if it is perpetual or has not begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
+    },
+    /// It went to another holder, and its bindings were cleared.
+    LicenseTransferred {
+        /// The new holder, encrypted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Sealed>,
+    },
 }
 
 event_names!(LicenseEvent {
     LicenseIssued,
     LicenseActivated,
     MachineBound,
+    MachineChanged,
+    LeaseExtended,
+    MachineLapsed,
+    ValidityBegan,
+    UsageReported,
     MachineDeactivated,
     LicenseUnbound,
     LicenseDisabled,
@@ -217,6 +326,8 @@ event_names!(LicenseEvent {
     LicenseRevoked,
     LicenseRenewed,
     LicenseExpired,
+    LicenseMoved,
+    LicenseTransferred,
 });
 
 /// Why a command on a licence is refused.
@@ -237,9 +348,39 @@ pub enum LicenseError {
     /// The machine is not bound.
     #[error("the licence is not bound to this machine")]
     UnknownMachine,
-    /// Its bindings were cleared [`MAX_UNBINDS`] times.
-    #[error("the bindings were cleared {MAX_UNBINDS} times already")]
-    TooManyUnbinds,
+    /// The machine fell silent for longer than its terms allow.
+    #[error("the machine was not heard of for too long; it has to be taken off first")]
+    MachineDead,
+    /// Its bindings were cleared as often as its terms allow.
+    #[error("the bindings were cleared {0} times already")]
+    TooManyUnbinds(u32),
+    /// Its bindings were cleared too short a time ago.
+    #[error("the bindings can be cleared again at {0}")]
+    UnboundLately(DateTime<Utc>),
+    /// It changed its holder as often as its terms allow.
+    #[error("the licence changed its holder {0} times already")]
+    TooManyTransfers(u32),
+    /// Its terms have no such meter.
+    #[error("the licence has no meter {0:?}")]
+    UnknownMeter(String),
+    /// More than the meter's limit would be used.
+    #[error("{used} of {limit} are used of the meter {meter:?}, and {amount} more is too much")]
+    UsageLimit {
+        /// Which meter.
+        meter: String,
+        /// How much may be used.
+        limit: u64,
+        /// How much was used before.
+        used: u64,
+        /// How much was reported.
+        amount: u64,
+    },
+    /// Nothing, or more than can be counted.
+    #[error("the amount must be more than 0 and not beyond what a meter counts")]
+    InvalidAmount,
+    /// A trial has to be moved to another plan.
+    #[error("a trial can't be renewed; it can be moved to another plan")]
+    Trial,
     /// A perpetual licence has no end to move.
     #[error("a perpetual licence can't be renewed")]
     Perpetual,
@@ -267,112 +408,41 @@ impl License {
         }
     }
 
-    /// Whether the licence is bound to the machine.
-    #[must_use]
-    pub fn is_bound_to(&self, fingerprint_hash: &str) -> bool {
-        self.machines.iter().any(|machine| machine.fingerprint_hash == fingerprint_hash)
-    }
-
-    fn decisions(&self, command: LicenseCommand) -> Result<Vec<LicenseEvent>, LicenseError> {
-        let Some(issue) = &self.issue else {
-            return match command {
-                LicenseCommand::Issue(issue) => Ok(vec![LicenseEvent::LicenseIssued(issue)]),
-                _ => Err(LicenseError::Unknown),
-            };
-        };
-        Ok(match command {
-            LicenseCommand::Issue(same) if same == *issue => vec![],
-            LicenseCommand::Issue(_) => return Err(LicenseError::Exists),
-            LicenseCommand::Use { machine, at } => return self.first_or_later_use(issue, machine, at),
-            LicenseCommand::Deactivate { fingerprint_hash } if self.is_bound_to(&fingerprint_hash) => {
-                vec![LicenseEvent::MachineDeactivated { fingerprint_hash }]
-            }
-            LicenseCommand::Deactivate { .. } => return Err(LicenseError::UnknownMachine),
-            LicenseCommand::Unbind { at } => return self.unbind(at),
-            LicenseCommand::Expire { .. } | LicenseCommand::Revoke { .. } if self.revoked => vec![],
-            LicenseCommand::Revoke { reason } => vec![LicenseEvent::LicenseRevoked { reason }],
-            _ if self.revoked => return Err(LicenseError::WrongStatus(LicenseStatus::Revoked)),
-            LicenseCommand::Disable if self.disabled => vec![],
-            LicenseCommand::Disable => vec![LicenseEvent::LicenseDisabled {}],
-            LicenseCommand::Enable if !self.disabled => vec![],
-            LicenseCommand::Enable => vec![LicenseEvent::LicenseEnabled {}],
-            LicenseCommand::Renew { days, at } => return self.renew(issue, days, at),
-            LicenseCommand::Expire { at } => self.expire(at),
-        })
-    }
-
-    /// Nothing if it is not over, as after a renewal, or noted already: whoever notes goes by a list that may be late.
-    fn expire(&self, at: DateTime<Utc>) -> Vec<LicenseEvent> {
-        match self.expires_at {
-            Some(end) if end <= at && self.noted_end != Some(end) => {
-                vec![LicenseEvent::LicenseExpired { expires_at: end }]
-            }
-            _ => vec![],
-        }
-    }
-
-    fn first_or_later_use(
-        &self,
-        issue: &Issue,
-        machine: Machine,
-        at: DateTime<Utc>,
-    ) -> Result<Vec<LicenseEvent>, LicenseError> {
-        match self.status(at) {
-            LicenseStatus::Unused | LicenseStatus::Active => {}
-            status => return Err(LicenseError::WrongStatus(status)),
-        }
-        if self.is_bound_to(&machine.fingerprint_hash) {
-            return Ok(vec![]);
-        }
-        if self.activated_at.is_none() {
-            let days = issue.terms.duration_days.map(|days| days.saturating_add(self.extra_days));
-            let expires_at = days.map(|days| at + TimeDelta::days(days.into()));
-            return Ok(vec![LicenseEvent::LicenseActivated { activated_at: at, expires_at, machine }]);
-        }
-        if self.machines.len() >= issue.terms.max_machines as usize {
-            return Err(LicenseError::TooManyMachines(issue.terms.max_machines));
-        }
-        Ok(vec![LicenseEvent::MachineBound { machine }])
-    }
-
-    /// Only a used, unexpired licence can be unbound.
-    fn unbind(&self, at: DateTime<Utc>) -> Result<Vec<LicenseEvent>, LicenseError> {
-        match self.status(at) {
-            LicenseStatus::Active if self.unbinds >= MAX_UNBINDS => Err(LicenseError::TooManyUnbinds),
-            LicenseStatus::Active => Ok(vec![LicenseEvent::LicenseUnbound {}]),
-            status => Err(LicenseError::WrongStatus(status)),
-        }
-    }
-
-    fn renew(&self, issue: &Issue, days: u32, at: DateTime<Utc>) -> Result<Vec<LicenseEvent>, LicenseError> {
-        let Some(duration) = issue.terms.duration_days else { return Err(LicenseError::Perpetual) };
-        let limit = MAX_DURATION_DAYS.saturating_sub(duration.saturating_add(self.extra_days));
-        if !(1..=MAX_DURATION_DAYS).contains(&days) || (self.activated_at.is_none() && days > limit) {
-            return Err(LicenseError::InvalidDays);
-        }
-        let expires_at = self.expires_at.map(|end| end.max(at) + TimeDelta::days(days.into()));
-        if expires_at.is_some_and(|end| end > at + TimeDelta::days(i64::from(MAX_DURATION_DAYS) * 2)) {
-            return Err(LicenseError::InvalidDays);
-        }
-        Ok(vec![LicenseEvent::LicenseRenewed { days, expires_at }])
-    }
-
     fn evolve(&mut self, event: LicenseEvent) {
         match event {
-            LicenseEvent::LicenseIssued(issue) => self.issue = Some(issue),
+            LicenseEvent::LicenseIssued(issue) => {
+                self.expires_at = issue.expires_at;
+                self.issue = Some(issue);
+            }
             LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
                 self.activated_at = Some(activated_at);
                 self.expires_at = expires_at;
                 self.bind(machine);
             }
-            LicenseEvent::MachineBound { machine } => self.bind(machine),
-            LicenseEvent::MachineDeactivated { fingerprint_hash } => {
-                self.machines.retain(|machine| machine.fingerprint_hash != fingerprint_hash);
+            LicenseEvent::MachineBound { machine, .. } => self.bind(machine),
+            LicenseEvent::MachineChanged { fingerprint_hash, machine } => {
+                self.take_off(&fingerprint_hash);
+                self.bind(machine);
             }
-            LicenseEvent::LicenseUnbound {} => {
-                self.machines.clear();
-                self.in_use = false;
+            LicenseEvent::LeaseExtended { fingerprint_hash, held_until } => {
+                let mut machines = self.machines.iter_mut();
+                if let Some(known) = machines.find(|machine| machine.fingerprint_hash == fingerprint_hash) {
+                    known.held_until = Some(held_until);
+                }
+            }
+            LicenseEvent::MachineDeactivated { fingerprint_hash }
+            | LicenseEvent::MachineLapsed { fingerprint_hash } => {
+                self.take_off(&fingerprint_hash);
+            }
+            LicenseEvent::ValidityBegan { expires_at } => self.expires_at = Some(expires_at),
+            LicenseEvent::UsageReported { meter, amount, .. } => {
+                let used = self.used.entry(meter).or_default();
+                *used = used.saturating_add(amount);
+            }
+            LicenseEvent::LicenseUnbound { unbound_at } => {
+                self.clear();
                 self.unbinds += 1;
+                self.unbound_at = unbound_at;
             }
             LicenseEvent::LicenseDisabled {} => self.disabled = true,
             LicenseEvent::LicenseEnabled {} => self.disabled = false,
@@ -382,12 +452,32 @@ impl License {
                 None => self.extra_days = self.extra_days.saturating_add(days),
             },
             LicenseEvent::LicenseExpired { expires_at } => self.noted_end = Some(expires_at),
+            LicenseEvent::LicenseMoved { plan_id, plan_version, terms, expires_at } => {
+                if let Some(issue) = &mut self.issue {
+                    (issue.plan_id, issue.plan_version, issue.terms) = (plan_id, plan_version, terms);
+                }
+                self.expires_at = expires_at;
+            }
+            LicenseEvent::LicenseTransferred { holder } => {
+                self.clear();
+                self.holder = holder;
+                self.transfers += 1;
+            }
         }
     }
 
     fn bind(&mut self, machine: Machine) {
         self.in_use = true;
         self.machines.push(machine);
+    }
+
+    fn clear(&mut self) {
+        self.machines.clear();
+        self.in_use = false;
+    }
+
+    fn take_off(&mut self, fingerprint_hash: &str) {
+        self.machines.retain(|machine| machine.fingerprint_hash != fingerprint_hash);
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::license::LicenseTerms;
+use crate::license::{self, LicenseTerms};
 use crate::{AccountId, JournalId, OrderId, PlanId, ProjectId, Quota, event_names, impl_aggregate};
 
 /// The largest batch.
@@ -60,6 +60,9 @@ pub struct BatchRequest {
     pub project_id: ProjectId,
     /// The plan they are sold under.
     pub plan_id: PlanId,
+    /// The plan's version.
+    #[serde(default = "license::first", skip_serializing_if = "license::is_first")]
+    pub plan_version: u32,
     /// What each grants.
     pub terms: LicenseTerms,
     /// 1 to [`MAX_COUNT`].
@@ -442,7 +445,8 @@ mod tests {
             agent_id: AccountId(Uuid::from_u128(1)),
             project_id: ProjectId(Uuid::from_u128(2)),
             plan_id: PlanId(Uuid::from_u128(3)),
-            terms: LicenseTerms { duration_days: None, max_machines: 1, features: vec![] },
+            plan_version: 1,
+            terms: LicenseTerms::usual(None, 1, vec![]),
             count,
             total_price: Quota::new(total).unwrap(),
         }

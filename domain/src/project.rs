@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::callback::CallbackType;
-use crate::license::LicenseTerms;
+use crate::license::{self, LicenseTerms};
 use crate::{AccountId, ApiKeyId, DeliveryId, PlanId, Quota, QuotaError, Sealed, event_names, impl_aggregate};
 
 mod callbacks;
@@ -92,6 +92,20 @@ pub struct Plan {
     pub unit_price: Quota,
     /// What a licence grants.
     pub terms: LicenseTerms,
+    /// Grows with every change of what a licence grants; licences keep the version they were issued under.
+    #[serde(default = "license::first", skip_serializing_if = "license::is_first")]
+    pub version: u32,
+    /// Not sold any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
+}
+
+impl Plan {
+    /// A plan that is new.
+    #[must_use]
+    pub fn new(name: String, unit_price: Quota, terms: LicenseTerms) -> Self {
+        Self { name, unit_price, terms, version: license::first(), retired: false }
+    }
 }
 
 /// What can be asked of a project.
@@ -124,6 +138,13 @@ pub enum ProjectCommand {
         /// Its id.
         plan_id: PlanId,
         /// What it is.
+        plan: Plan,
+    },
+    /// Gives a plan another content; its version is the aggregate's business.
+    ChangePlan {
+        /// Which.
+        plan_id: PlanId,
+        /// What it is from now on.
         plan: Plan,
     },
     /// Lets an agent issue.
@@ -200,6 +221,13 @@ pub enum ProjectEvent {
         /// What it is.
         plan: Plan,
     },
+    /// A plan got another content.
+    PlanChanged {
+        /// Which.
+        plan_id: PlanId,
+        /// What it is from now on.
+        plan: Plan,
+    },
     /// An agent may issue.
     ProjectGranted {
         /// The agent.
@@ -250,6 +278,7 @@ event_names!(ProjectEvent {
     ProjectEnabled,
     CredentialsRotated,
     PlanAdded,
+    PlanChanged,
     ProjectGranted,
     GrantRevoked,
     CallbackTypesChosen,
@@ -278,9 +307,17 @@ pub enum ProjectError {
     /// The plan's id is taken by another plan.
     #[error("the plan exists already with another content")]
     PlanExists,
+    /// The plan is not sold any more.
+    #[error("the plan is retired")]
+    PlanRetired,
     /// A value of the plan is out of its limits.
-    #[error("{0}")]
-    InvalidPlan(&'static str),
+    #[error("{detail}")]
+    InvalidPlan {
+        /// Its place in the plan, as a JSON pointer.
+        pointer: &'static str,
+        /// What is wrong.
+        detail: &'static str,
+    },
     /// [`MAX_PLANS`] or [`MAX_GRANTS`] is reached.
     #[error("the project has too many {0}")]
     TooMany(&'static str),
@@ -321,6 +358,7 @@ impl Project {
                 vec![ProjectEvent::CredentialsRotated { credentials, previous_until }]
             }
             ProjectCommand::AddPlan { plan_id, plan } => return self.add_plan(plan_id, plan),
+            ProjectCommand::ChangePlan { plan_id, plan } => return self.change_plan(plan_id, plan),
             ProjectCommand::Grant { agent_id, expires_at, now } => return self.grant(agent_id, expires_at, now),
             ProjectCommand::RevokeGrant { agent_id } if self.grants.contains_key(&agent_id) => {
                 vec![ProjectEvent::GrantRevoked { agent_id }]
@@ -353,16 +391,20 @@ impl Project {
         if self.plans.len() >= MAX_PLANS {
             return Err(ProjectError::TooMany("plans"));
         }
-        if !(1..=MAX_MACHINES).contains(&plan.terms.max_machines) {
-            return Err(ProjectError::InvalidPlan("max_machines must be from 1 to 10000"));
+        check(&plan)?;
+        Ok(vec![ProjectEvent::PlanAdded { plan_id, plan: Plan { version: 1, ..plan } }])
+    }
+
+    /// Another name or price is no new version: it does not change what was sold.
+    fn change_plan(&self, plan_id: PlanId, plan: Plan) -> Result<Vec<ProjectEvent>, ProjectError> {
+        let known = self.plans.get(&plan_id).ok_or(ProjectError::UnknownPlan(plan_id))?;
+        let version = if known.terms == plan.terms { known.version } else { known.version.saturating_add(1) };
+        let plan = Plan { version, ..plan };
+        if plan == *known {
+            return Ok(vec![]);
         }
-        if plan.terms.duration_days.is_some_and(|days| !(1..=MAX_DURATION_DAYS).contains(&days)) {
-            return Err(ProjectError::InvalidPlan("duration_days must be from 1 to 36500, or null"));
-        }
-        if plan.terms.features.len() > MAX_FEATURES {
-            return Err(ProjectError::InvalidPlan("a plan can't have more than 100 features"));
-        }
-        Ok(vec![ProjectEvent::PlanAdded { plan_id, plan }])
+        check(&plan)?;
+        Ok(vec![ProjectEvent::PlanChanged { plan_id, plan }])
     }
 
     fn grant(
@@ -403,7 +445,11 @@ impl Project {
         if needs_grant && !self.is_granted(agent_id, now) {
             return Err(ProjectError::NotGranted);
         }
-        self.plans.get(&plan_id).ok_or(ProjectError::UnknownPlan(plan_id))
+        match self.plans.get(&plan_id) {
+            Some(plan) if plan.retired => Err(ProjectError::PlanRetired),
+            Some(plan) => Ok(plan),
+            None => Err(ProjectError::UnknownPlan(plan_id)),
+        }
     }
 
     /// Whether the agent holds a grant that is not over.
@@ -432,7 +478,7 @@ impl Project {
             ProjectEvent::CredentialsRotated { credentials, previous_until } => {
                 self.previous_credentials = self.credentials.replace(credentials).map(|old| (old, previous_until));
             }
-            ProjectEvent::PlanAdded { plan_id, plan } => {
+            ProjectEvent::PlanAdded { plan_id, plan } | ProjectEvent::PlanChanged { plan_id, plan } => {
                 self.plans.insert(plan_id, plan);
             }
             ProjectEvent::ProjectGranted { agent_id, expires_at } => {
@@ -450,6 +496,10 @@ impl Project {
             ProjectEvent::CallbackTested { .. } | ProjectEvent::CallbackReplayed { .. } => {}
         }
     }
+}
+
+fn check(plan: &Plan) -> Result<(), ProjectError> {
+    plan.terms.check().map_err(|(pointer, detail)| ProjectError::InvalidPlan { pointer, detail })
 }
 
 #[cfg(test)]

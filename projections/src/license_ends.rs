@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
-use quotary_domain::license::LicenseEvent;
+use quotary_domain::license::{Issue, LicenseEvent};
 use quotary_domain::{Event, LicenseId, RecordedEvent, TenantId};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -63,17 +63,27 @@ impl Projection for LicenseEnds {
         let tenant_id = recorded.tenant_id;
         match event {
             LicenseEvent::LicenseActivated { expires_at: Some(expires_at), .. }
-            | LicenseEvent::LicenseRenewed { expires_at: Some(expires_at), .. } => {
+            | LicenseEvent::ValidityBegan { expires_at }
+            | LicenseEvent::LicenseRenewed { expires_at: Some(expires_at), .. }
+            | LicenseEvent::LicenseMoved { expires_at: Some(expires_at), .. }
+            | LicenseEvent::LicenseIssued(Issue { expires_at: Some(expires_at), .. }) => {
                 rows.0.insert(license_id, Some(EndRow { license_id, tenant_id, expires_at: *expires_at }));
             }
-            LicenseEvent::LicenseExpired { .. } | LicenseEvent::LicenseRevoked { .. } => {
+            LicenseEvent::LicenseExpired { .. }
+            | LicenseEvent::LicenseRevoked { .. }
+            | LicenseEvent::LicenseMoved { expires_at: None, .. } => {
                 rows.0.insert(license_id, None);
             }
-            LicenseEvent::LicenseIssued(_)
+            LicenseEvent::LicenseIssued(Issue { expires_at: None, .. })
             | LicenseEvent::LicenseActivated { expires_at: None, .. }
             | LicenseEvent::MachineBound { .. }
+            | LicenseEvent::MachineChanged { .. }
             | LicenseEvent::MachineDeactivated { .. }
-            | LicenseEvent::LicenseUnbound {}
+            | LicenseEvent::MachineLapsed { .. }
+            | LicenseEvent::LeaseExtended { .. }
+            | LicenseEvent::UsageReported { .. }
+            | LicenseEvent::LicenseUnbound { .. }
+            | LicenseEvent::LicenseTransferred { .. }
             | LicenseEvent::LicenseDisabled {}
             | LicenseEvent::LicenseEnabled {}
             | LicenseEvent::LicenseRenewed { expires_at: None, .. } => {}

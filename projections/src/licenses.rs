@@ -7,13 +7,14 @@ mod fold;
 mod queries;
 mod write;
 
+use quotary_domain::license::{LicenseTerms, Policy};
 use quotary_domain::{Event, RecordedEvent};
 use sqlx::PgConnection;
 
 pub use fold::LicenseRows;
 pub use queries::{
     BatchRecord, LicenseFilter, LicenseRecord, MachineRecord, SealedKey, batch, batches, batches_to_disable,
-    by_key_hash, get, keys_of_batch, licenses_of_batch, list, machines,
+    by_key_hash, get, keys_of_batch, licenses_of_batch, list, machines, used,
 };
 
 use crate::projection::Projection;
@@ -24,6 +25,7 @@ create table licenses (
     tenant_id     uuid        not null,
     project_id    uuid        not null,
     plan_id       uuid        not null,
+    plan_version  bigint      not null,
     agent_id      uuid        not null,
     batch_id      uuid        not null,
     number        bigint      not null,             -- within the batch, in the order of issue, from 1
@@ -32,6 +34,7 @@ create table licenses (
     duration_days bigint,                           -- null is perpetual
     max_machines  bigint      not null,
     features      json        not null,
+    policy        json,                             -- null is the usual one
     issued_at     timestamptz not null,
     position      bigint      not null,             -- of its issue: the order of lists
     activated_at  timestamptz,
@@ -41,6 +44,9 @@ create table licenses (
     revoked       boolean     not null,
     extra_days    bigint      not null,
     unbinds       bigint      not null,
+    unbound_at    timestamptz,
+    holder        text,                             -- sealed
+    transfers     bigint      not null,
     sequence      bigint      not null check (sequence > 0)
 ) with (fillfactor = 50);                           -- an activation rewrites the row: on its page, no index changes
 -- Hashes are random: a B-tree of them costs more than all other indexes together. Keys are unique by their making.
@@ -54,9 +60,17 @@ create table machines (
     fingerprint_hash text        not null collate "C",
     tenant_id        uuid        not null,
     name             text,                          -- sealed
+    held_until       timestamptz,                   -- null: need not be heard of
     bound_at         timestamptz not null,
     position         bigint      not null,          -- of the binding: the order of lists
     primary key (license_id, position)              -- narrower than the hash; a licence has few machines
+);
+-- What was used of each meter.
+create table meters (
+    license_id uuid   not null,
+    meter      text   not null,
+    used       bigint not null check (used > 0),
+    primary key (license_id, meter)
 );
 create table batches (
     batch_id     uuid        primary key,
@@ -92,6 +106,24 @@ create table batch_numbers (
 );
 "#;
 
+/// The terms that the columns of a licence or a plan hold.
+///
+/// # Errors
+/// If `features` or `policy` are not what this program writes.
+pub(crate) fn terms(
+    duration_days: Option<i64>,
+    max_machines: i64,
+    features: &str,
+    policy: Option<&str>,
+) -> Result<LicenseTerms, serde_json::Error> {
+    Ok(LicenseTerms {
+        duration_days: duration_days.and_then(|days| u32::try_from(days).ok()),
+        max_machines: u32::try_from(max_machines).unwrap_or_default(),
+        features: serde_json::from_str(features)?,
+        policy: policy.map_or_else(|| Ok(Policy::default()), serde_json::from_str)?,
+    })
+}
+
 /// The projection `licenses`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Licenses;
@@ -104,7 +136,7 @@ impl Projection for Licenses {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static str {
@@ -112,7 +144,7 @@ impl Projection for Licenses {
     }
 
     fn views(&self) -> &'static [&'static str] {
-        &["licenses", "machines", "batches"]
+        &["licenses", "machines", "meters", "batches"]
     }
 
     fn fold(&self, rows: &mut LicenseRows, recorded: &RecordedEvent, event: &Event) {

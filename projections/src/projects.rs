@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
+use quotary_domain::license::Policy;
 use quotary_domain::project::{Credentials, Plan, ProjectDetails, ProjectEvent, SigningKey};
 use quotary_domain::{AccountId, Actor, Event, PlanId, ProjectId, Quota, RecordedEvent, TenantId};
 use serde::Serialize;
@@ -47,6 +48,9 @@ create table plans (
     max_machines  int    not null check (max_machines > 0),
     unit_price    bigint not null check (unit_price >= 0),
     features      jsonb  not null,
+    policy        jsonb  not null,                  -- empty is the usual one
+    version       bigint not null,
+    retired       boolean not null,
     position      bigint not null
 );
 create index plans_project on plans (project_id, position);
@@ -70,7 +74,8 @@ pub struct Projects;
 pub struct ProjectRows {
     created: HashMap<ProjectId, ProjectRow>,
     changed: HashMap<ProjectId, ProjectChange>,
-    plans: Vec<PlanRow>,
+    /// The last word of the run on each plan.
+    plans: HashMap<PlanId, PlanRow>,
     /// The last word of the run on each grant; `None` takes it back.
     grants: HashMap<(ProjectId, AccountId), Option<GrantRow>>,
 }
@@ -125,6 +130,10 @@ struct PlanRow {
     max_machines: u32,
     unit_price: Quota,
     features: Vec<String>,
+    policy: Policy,
+    version: u32,
+    retired: bool,
+    /// Of its addition; a change keeps it.
     position: u64,
 }
 
@@ -204,8 +213,9 @@ impl ProjectRows {
         }
     }
 
-    fn add_plan(&mut self, recorded: &RecordedEvent, plan_id: PlanId, plan: &Plan) {
-        self.plans.push(PlanRow {
+    fn put_plan(&mut self, recorded: &RecordedEvent, plan_id: PlanId, plan: &Plan) {
+        let position = self.plans.get(&plan_id).map_or(recorded.position, |added| added.position);
+        let row = PlanRow {
             plan_id,
             project_id: recorded.aggregate_id.into(),
             tenant_id: recorded.tenant_id,
@@ -214,8 +224,12 @@ impl ProjectRows {
             max_machines: plan.terms.max_machines,
             unit_price: plan.unit_price,
             features: plan.terms.features.clone(),
-            position: recorded.position,
-        });
+            policy: plan.terms.policy.clone(),
+            version: plan.version,
+            retired: plan.retired,
+            position,
+        };
+        self.plans.insert(plan_id, row);
         self.alter(recorded, |_| {}, |_| {});
     }
 
@@ -236,7 +250,7 @@ impl Projection for Projects {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {
@@ -266,7 +280,9 @@ impl Projection for Projects {
             ProjectEvent::CredentialsRotated { credentials, previous_until: until } => {
                 rows.alter(recorded, |r| r.rotate(credentials, *until), |c| c.rotate(credentials, *until));
             }
-            ProjectEvent::PlanAdded { plan_id, plan } => rows.add_plan(recorded, *plan_id, plan),
+            ProjectEvent::PlanAdded { plan_id, plan } | ProjectEvent::PlanChanged { plan_id, plan } => {
+                rows.put_plan(recorded, *plan_id, plan);
+            }
             ProjectEvent::ProjectGranted { agent_id, expires_at } => rows.grant(recorded, *agent_id, *expires_at),
             ProjectEvent::GrantRevoked { agent_id } => {
                 rows.grants.insert((recorded.aggregate_id.into(), *agent_id), None);
@@ -297,14 +313,19 @@ impl Projection for Projects {
             expect_rows("projects", &done, expected)?;
         }
         if !rows.plans.is_empty() {
-            sqlx::query("insert into plans select * from jsonb_populate_recordset(null::plans, $1)")
-                .bind(Json(rows.plans))
-                .execute(&mut *connection)
-                .await?;
+            let plans: Vec<_> = rows.plans.into_values().collect();
+            sqlx::query(PUT_PLANS).bind(Json(plans)).execute(&mut *connection).await?;
         }
         write_grants(rows.grants, connection).await
     }
 }
+
+const PUT_PLANS: &str = "
+insert into plans select * from jsonb_populate_recordset(null::plans, $1)
+on conflict (plan_id) do update set
+    name = excluded.name, duration_days = excluded.duration_days, max_machines = excluded.max_machines,
+    unit_price = excluded.unit_price, features = excluded.features, policy = excluded.policy,
+    version = excluded.version, retired = excluded.retired";
 
 const UPDATE_PROJECTS: &str = "
 update projects p set
@@ -392,6 +413,11 @@ pub struct PlanRecord {
     #[sqlx(try_from = "i64")]
     pub unit_price: Quota,
     pub features: Json<Vec<String>>,
+    pub policy: Json<Policy>,
+    /// Grows with every change of what a licence grants.
+    pub version: i64,
+    /// Not sold any more.
+    pub retired: bool,
 }
 
 /// An agent's right to issue from a project.
@@ -465,7 +491,8 @@ pub async fn plans(
     tenant_id: TenantId,
     project_id: ProjectId,
 ) -> Result<Vec<PlanRecord>, sqlx::Error> {
-    let query = "select plan_id, project_id, name, duration_days, max_machines, unit_price, features
+    let query =
+        "select plan_id, project_id, name, duration_days, max_machines, unit_price, features, policy, version, retired
                  from read.plans where tenant_id = $1 and project_id = $2 order by position";
     sqlx::query_as(query).bind(tenant_id.0).bind(project_id.0).fetch_all(database).await
 }

@@ -7,7 +7,11 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use quotary_domain::account::{AccountEvent, Profile, Username};
-use quotary_domain::license::{Issue, License, LicenseCommand, LicenseEvent, LicenseStatus, LicenseTerms, Machine};
+use quotary_domain::license::terms::{Heartbeat, Matching, Meter, Silence, ValidFrom};
+use quotary_domain::license::verification::{Intent, Question};
+use quotary_domain::license::{
+    Issue, License, LicenseCommand, LicenseEvent, LicenseStatus, LicenseTerms, Machine, Policy, UsedBy,
+};
 use quotary_domain::license_batch::{BatchRequest, ExportFormat, LicenseBatch, LicenseBatchCommand, LicenseBatchEvent};
 use quotary_domain::project::{Credentials, Plan, Project, ProjectCommand, ProjectDetails, SigningKey};
 use quotary_domain::{
@@ -17,7 +21,7 @@ use quotary_domain::{
 use quotary_projections::accounts::Accounts;
 use quotary_projections::directory::Directory;
 use quotary_projections::generation;
-use quotary_projections::license_index::{HashPrefix, LicenseIndex, Verdict, verify};
+use quotary_projections::license_index::{Asked, HashPrefix, LicenseIndex, Lookup, verify};
 use quotary_projections::license_stats::{self, Funnel, LicenseStatistics, Period, StatsFilter, StatsQuery};
 use quotary_projections::licenses::{self, LicenseFilter, Licenses};
 use quotary_projections::page::PageRequest;
@@ -181,7 +185,15 @@ fn decide<A: Aggregate>(state: &mut A, command: A::Command) -> Vec<A::Event> {
 fn terms(n: u64) -> LicenseTerms {
     let features = if n.is_multiple_of(2) { vec![] } else { vec!["pro \"x\"".to_owned(), "émoji".to_owned()] };
     let duration_days = (!n.is_multiple_of(3)).then_some(30);
-    LicenseTerms { duration_days, max_machines: 3, features }
+    let beat = Heartbeat { interval_seconds: 86_400, grace_seconds: 43_200, silence: Silence::Free };
+    let policy = Policy {
+        valid_from: if duration_days.is_some() && n % 4 == 1 { ValidFrom::FirstUse } else { ValidFrom::Activation },
+        matching: if n % 2 == 1 { Matching::Any } else { Matching::Exact },
+        heartbeat: (n % 4 == 1).then_some(beat),
+        meters: if n % 2 == 1 { [("pages".to_owned(), Meter { limit: Some(20) })].into() } else { BTreeMap::new() },
+        ..Policy::default()
+    };
+    LicenseTerms { policy, ..LicenseTerms::usual(duration_days, 3, features) }
 }
 
 fn credentials(id: &str) -> Credentials {
@@ -217,7 +229,7 @@ fn world(random: &mut Random) -> (World, [Actor; 5]) {
     for n in 0..3 {
         let tenant = u64::from(n == 2);
         world.project(tenant, n, create(n), 0);
-        let plan = Plan { name: "plan".into(), unit_price: Quota::new(7).unwrap(), terms: terms(n) };
+        let plan = Plan::new("plan".into(), Quota::new(7).unwrap(), terms(n));
         world.project(tenant, n, ProjectCommand::AddPlan { plan_id: PlanId(id(4, n)), plan }, 0);
     }
     for n in 0..BATCHES {
@@ -229,6 +241,7 @@ fn world(random: &mut Random) -> (World, [Actor; 5]) {
             agent_id: seller.account_id,
             project_id,
             plan_id,
+            plan_version: 1,
             terms: terms(project),
             count: u32::try_from(PER_BATCH).unwrap(),
             total_price: Quota::new(56).unwrap(),
@@ -239,8 +252,10 @@ fn world(random: &mut Random) -> (World, [Actor; 5]) {
                 batch_id: BatchId(id(5, n)),
                 project_id,
                 plan_id,
+                plan_version: 1,
                 agent_id: seller.account_id,
                 terms: terms(project),
+                expires_at: terms(project).end_at_issue(at),
                 key_hash: format!("hash {n} {k}"),
                 key: Sealed(format!("sealed {n} {k}")),
             };
@@ -268,13 +283,23 @@ fn random_step(world: &mut World, random: &mut Random, licenses: u64, actors: &[
     let n = random.below(licenses);
     let tenant_id = world.licenses[&LicenseId(id(6, n))].0;
     let machine = Machine {
-        fingerprint_hash: format!("machine {}", random.below(5)),
         name: (random.below(2) == 0).then(|| Sealed("name".into())),
+        components: [("mac".to_owned(), random.below(2).to_string())].into(),
+        ..Machine::of(format!("machine {}", random.below(5)))
     };
     let project = random.below(3);
     let tenant = u64::from(project == 2);
     let command = match random.below(40) {
-        0..=15 => LicenseCommand::Use { machine, at },
+        0..=9 => LicenseCommand::Use { machine, at, by: UsedBy::Verification },
+        10 => LicenseCommand::Use { machine, at, by: UsedBy::Activation },
+        11 => LicenseCommand::Beat { fingerprint_hash: machine.fingerprint_hash, at },
+        12 | 13 => LicenseCommand::ReportUsage { meter: "pages".into(), amount: 1 + random.below(9), at },
+        14 => LicenseCommand::Transfer { holder: n.is_multiple_of(2).then(|| Sealed("holder".into())), at },
+        15 => {
+            let version = 2 + u32::try_from(random.below(2)).unwrap();
+            let terms = LicenseTerms { max_machines: 4, ..terms(random.below(6)) };
+            LicenseCommand::Move { plan_id: PlanId(id(4, project)), plan_version: version, terms, at }
+        }
         16..=18 => LicenseCommand::Deactivate { fingerprint_hash: machine.fingerprint_hash },
         19..=22 => LicenseCommand::Unbind { at },
         23 | 24 => LicenseCommand::Disable,
@@ -342,6 +367,13 @@ async fn licences_and_batches_equal_their_aggregates() {
         assert_eq!((row.activated_at, row.expires_at), (state.activated_at, state.expires_at));
         assert_eq!((row.in_use, row.disabled, row.revoked), (state.in_use, state.disabled, state.revoked));
         assert_eq!((row.extra_days, row.unbinds), (state.extra_days.into(), state.unbinds.into()));
+        assert_eq!((row.unbound_at, row.transfers), (state.unbound_at, state.transfers.into()));
+        assert_eq!(row.holder, state.holder.as_ref().map(|holder| holder.0.clone()));
+        assert_eq!((row.plan_version, row.max_machines), (issue.plan_version.into(), issue.terms.max_machines.into()));
+        assert_eq!(row.policy.clone().map(|policy| policy.0).unwrap_or_default(), issue.terms.policy);
+        let used = licenses::used(pool, *license_id).await.unwrap();
+        let used: BTreeMap<_, _> = used.into_iter().map(|(meter, used)| (meter, used.cast_unsigned())).collect();
+        assert_eq!(used, state.used);
         assert_eq!(row.duration_days, issue.terms.duration_days.map(i64::from));
         assert_eq!(row.features.0, issue.terms.features);
         assert_eq!(row.sequence.cast_unsigned(), world.sequences[&license_id.0]);
@@ -352,9 +384,15 @@ async fn licences_and_batches_equal_their_aggregates() {
         let machines = licenses::machines(pool, *tenant_id, *license_id).await.unwrap();
         let machines: Vec<Machine> = machines
             .into_iter()
-            .map(|row| Machine { fingerprint_hash: row.fingerprint_hash, name: row.name.map(Sealed) })
+            .map(|row| Machine {
+                name: row.name.map(Sealed),
+                held_until: row.held_until,
+                ..Machine::of(row.fingerprint_hash)
+            })
             .collect();
-        assert_eq!(machines, state.machines);
+        // Components are for the log alone to compare.
+        let known = state.machines.iter().map(|machine| Machine { components: BTreeMap::new(), ..machine.clone() });
+        assert_eq!(machines, known.collect::<Vec<_>>());
         let found = licenses::by_key_hash(pool, *tenant_id, &issue.key_hash).await.unwrap().unwrap();
         assert_eq!(found.license_id, *license_id);
     }
@@ -488,10 +526,11 @@ async fn the_index_loaded_from_the_read_models_equals_the_one_fed_by_the_log() {
         assert_eq!(project.unwrap().previous_credentials, state.previous_credentials);
         for (_, state) in world.licenses.values() {
             let key = HashPrefix::of_text(&state.issue.as_ref().unwrap().key_hash);
-            let machine = HashPrefix::of_text("machine 1");
-            let ask = |index| verify(index, *project_id, key, machine, day(60));
+            let fingerprint = HashPrefix::of_text("machine 1");
+            let question = Question { features: &[], intent: Intent::Use, at: day(60) };
+            let ask = |index| verify(index, &Asked { project_id: *project_id, key, fingerprint, question });
             assert_eq!(ask(&loaded), ask(&fed));
-            assert_ne!(std::mem::discriminant(&ask(&fed)), std::mem::discriminant(&Verdict::Doubtful(None)));
+            assert!(!matches!(ask(&fed), Lookup::Doubtful(_)));
         }
     }
     let directory = Directory::default();
@@ -522,7 +561,7 @@ fn counted(world: &World, tenant_id: TenantId, agents: &[AccountId]) -> (BTreeMa
                         funnel.activated += 1;
                         funnel.activated_within_7_days += i64::from(at - *issued_at <= TimeDelta::days(7));
                     }
-                    LicenseEvent::LicenseUnbound {} => count(3, 1),
+                    LicenseEvent::LicenseUnbound { .. } => count(3, 1),
                     LicenseEvent::LicenseDisabled {} => count(4, 1),
                     LicenseEvent::LicenseRevoked { .. } => count(5, 1),
                     LicenseEvent::LicenseRenewed { .. } => count(6, 1),

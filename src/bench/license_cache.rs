@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use quotary_domain::license::verification::{Intent, Question};
 use quotary_domain::license::{Issue, LicenseEvent, LicenseTerms, Machine};
 use quotary_domain::{
     AccountId, BatchId, Event, LicenseId, Metadata, PlanId, ProjectId, RecordedEvent, Sealed, TenantId,
 };
-use quotary_projections::license_index::{HashPrefix, LicenseIndex, verify};
+use quotary_projections::license_index::{Asked, HashPrefix, LicenseIndex, verify};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -38,8 +39,10 @@ pub fn measure(report: &mut Report) -> Result<(), Failure> {
     let start = Instant::now();
     for number in 0..LOOK_UPS {
         let number = number.wrapping_mul(7_919) % LICENSES;
-        let (key, machine) = (HashPrefix::of_hash(&hash("key", number)), HashPrefix::of_hash(&hash("machine", number)));
-        std::hint::black_box(verify(&index, project, key, machine, at));
+        let (key, fingerprint) =
+            (HashPrefix::of_hash(&hash("key", number)), HashPrefix::of_hash(&hash("machine", number)));
+        let question = Question { features: &[], intent: Intent::Use, at };
+        std::hint::black_box(verify(&index, &Asked { project_id: project, key, fingerprint, question }));
     }
     let with_hashes = start.elapsed().as_nanos() / u128::from(LOOK_UPS);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 bytes")]
@@ -63,15 +66,17 @@ fn issued(project_id: ProjectId, number: u64) -> LicenseEvent {
         batch_id: BatchId(Uuid::from_u128(2)),
         project_id,
         plan_id: PlanId(Uuid::from_u128(3)),
+        plan_version: 1,
+        expires_at: None,
         agent_id: AccountId(Uuid::from_u128(4)),
-        terms: LicenseTerms { duration_days: Some(365), max_machines: 2, features: vec!["export".into()] },
+        terms: LicenseTerms::usual(Some(365), 2, vec!["export".into()]),
         key_hash: text(&hash("key", number)),
         key: Sealed(String::new()),
     })
 }
 
 fn activated(number: u64, at: DateTime<Utc>) -> LicenseEvent {
-    let machine = Machine { fingerprint_hash: text(&hash("machine", number)), name: None };
+    let machine = Machine::of(text(&hash("machine", number)));
     LicenseEvent::LicenseActivated { activated_at: at, expires_at: Some(at + chrono::TimeDelta::days(365)), machine }
 }
 

@@ -14,7 +14,7 @@ use quotary_api::client_signature::{HmacKey, RequestToSign, sign_request};
 use quotary_api::tokens::TokenKeys;
 use quotary_commands::license_batch::issue_chunk::key_purpose;
 use quotary_commands::{Context, clock};
-use quotary_domain::license::LicenseTerms;
+use quotary_domain::license::{LicenseTerms, Machine, UsedBy};
 use quotary_domain::project::{Plan, ProjectDetails};
 use quotary_domain::{Actor, LicenseId, Quota, Role, Sealed};
 use sqlx::PgPool;
@@ -86,8 +86,8 @@ async fn prepare(service: &Service) -> Result<Callers, Failure> {
     let details = ProjectDetails { name: "Bench".into(), description: None, version: None, callback_url: None };
     let project = commands.create_project(&context("project.create"), details).await?.value;
     let project_id = project.after.project_id;
-    let terms = LicenseTerms { duration_days: Some(365), max_machines: 1, features: vec!["export".into()] };
-    let plan = Plan { name: "Bench".into(), unit_price: Quota::ZERO, terms };
+    let terms = LicenseTerms::usual(Some(365), 1, vec!["export".into()]);
+    let plan = Plan::new("Bench".into(), Quota::ZERO, terms);
     let plan_id = commands.add_plan(&context("project.add_plan"), project_id, plan).await?.value.plan_id;
     let batch = commands.request_batch(&context("license_batch.request"), project_id, plan_id, LICENSES).await?.value;
     let sealed = issued(&service.pool, batch.batch_id.0).await?;
@@ -95,12 +95,9 @@ async fn prepare(service: &Service) -> Result<Callers, Failure> {
     let mut bodies = Vec::new();
     for (number, (id, key)) in sealed.into_iter().enumerate() {
         let fingerprint = format!("machine-{number:08}-abcdef0123456789");
-        let machine = quotary_domain::license::Machine {
-            fingerprint_hash: vault.hash(admin.tenant_id, "fingerprint", &fingerprint),
-            name: None,
-        };
+        let machine = Machine::of(vault.hash(admin.tenant_id, "fingerprint", &fingerprint));
         let activation = Context::system(admin.tenant_id, "license.use", clock::now());
-        commands.use_license(&activation, project_id, LicenseId(id), machine).await?;
+        commands.use_license(&activation, project_id, LicenseId(id), machine, UsedBy::Verification).await?;
         let key = vault.open(admin.tenant_id, &key_purpose(LicenseId(id)), &Sealed(key))?;
         let key = std::str::from_utf8(&key)?;
         bodies.push(serde_json::json!({"key": key, "machine": {"fingerprint": fingerprint}}).to_string());

@@ -147,8 +147,8 @@ async fn move_in(commands: &Commands, admin: Actor, orders: &[Order]) -> Result<
     };
     let project = commands.create_project(&once(admin, "project"), details).await?.value;
     let project_id = project.after.project_id;
-    let terms = LicenseTerms { duration_days: None, max_machines: 1, features: vec![] };
-    let plan = Plan { name: "Imported".into(), unit_price: Quota::ZERO, terms: terms.clone() };
+    let terms = LicenseTerms::usual(None, 1, vec![]);
+    let plan = Plan::new("Imported".into(), Quota::ZERO, terms.clone());
     let plan_id = commands.add_plan(&once(admin, "plan"), project_id, plan).await?.value.plan_id;
     let mut agents = Vec::new();
     for number in 0..AGENTS {
@@ -193,6 +193,7 @@ async fn issue(commands: &Commands, vendor: &Vendor, line: usize, order: &Order)
         agent_id: vendor.agents[agent],
         project_id: vendor.project_id,
         plan_id: vendor.plan_id,
+        plan_version: 1,
         terms: vendor.terms.clone(),
         count: order.quantity,
         total_price,

@@ -86,8 +86,8 @@ impl Scene {
             callback_url: None,
         };
         let project = by.create_project(&self.by_boss(), details).await.unwrap().value.after.project_id;
-        let terms = LicenseTerms { duration_days: None, max_machines: 1, features: vec![] };
-        let plan = Plan { name: "plan".into(), unit_price: Quota::ZERO, terms };
+        let terms = LicenseTerms::usual(None, 1, vec![]);
+        let plan = Plan::new("plan".into(), Quota::ZERO, terms);
         let plan = by.add_plan(&self.by_boss(), project, plan).await.unwrap().value.plan_id;
         let batch = by.request_batch(&self.by_boss(), project, plan, count).await.unwrap().value.batch_id;
         for _ in 0..chunks {

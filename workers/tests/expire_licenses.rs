@@ -28,18 +28,20 @@ fn process(fixture: &Fixture) -> Commands {
 async fn license(fixture: &Fixture, number: u128, end: Option<DateTime<Utc>>) -> LicenseId {
     let id = LicenseId(Uuid::from_u128(number));
     let issued = LicenseEvent::LicenseIssued(Issue {
+        plan_version: 1,
+        expires_at: None,
         batch_id: Uuid::from_u128(1).into(),
         project_id: Uuid::from_u128(2).into(),
         plan_id: Uuid::from_u128(3).into(),
         agent_id: Uuid::from_u128(4).into(),
-        terms: LicenseTerms { duration_days: Some(30), max_machines: 1, features: vec![] },
+        terms: LicenseTerms::usual(Some(30), 1, vec![]),
         key_hash: format!("hash-{number}"),
         key: Sealed("v1.k.x".to_owned()),
     });
     let activated = LicenseEvent::LicenseActivated {
         activated_at: clock::now() - TimeDelta::days(30),
         expires_at: end,
-        machine: Machine { fingerprint_hash: "m".to_owned(), name: None },
+        machine: Machine::of("m"),
     };
     fixture.append(vec![fact::<License>(id, &issued), fact::<License>(id, &activated)]).await;
     id
@@ -123,18 +125,20 @@ async fn the_worker_notes_more_ends_than_one_page_has() {
     for number in 0..1_200 {
         let id = LicenseId(Uuid::from_u128(100 + number));
         let issued = LicenseEvent::LicenseIssued(Issue {
+            plan_version: 1,
+            expires_at: None,
             batch_id: Uuid::from_u128(1).into(),
             project_id: Uuid::from_u128(2).into(),
             plan_id: Uuid::from_u128(3).into(),
             agent_id: Uuid::from_u128(4).into(),
-            terms: LicenseTerms { duration_days: Some(30), max_machines: 1, features: vec![] },
+            terms: LicenseTerms::usual(Some(30), 1, vec![]),
             key_hash: format!("hash-{number}"),
             key: Sealed("v1.k.x".to_owned()),
         });
         let activated = LicenseEvent::LicenseActivated {
             activated_at: end - TimeDelta::days(30),
             expires_at: Some(end),
-            machine: Machine { fingerprint_hash: "m".to_owned(), name: None },
+            machine: Machine::of("m"),
         };
         facts.extend([fact::<License>(id, &issued), fact::<License>(id, &activated)]);
     }

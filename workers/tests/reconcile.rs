@@ -189,8 +189,8 @@ async fn trade(commands: &Commands, admin: Actor) -> AccountId {
     let details = ProjectDetails { name: "Paint".into(), description: None, version: None, callback_url: None };
     let project = commands.create_project(&context("project.create"), details).await.unwrap().value;
     let project_id = project.after.project_id;
-    let terms = LicenseTerms { duration_days: Some(30), max_machines: 1, features: vec![] };
-    let input = ProjectPlan { name: "Yearly".into(), unit_price: q(7), terms };
+    let terms = LicenseTerms::usual(Some(30), 1, vec![]);
+    let input = ProjectPlan::new("Yearly".into(), q(7), terms);
     let plan = commands.add_plan(&context("project.add_plan"), project_id, input).await.unwrap().value;
     let batch = commands.request_batch(&context("license_batch.request"), project_id, plan.plan_id, 5).await.unwrap();
     let system = Context::system(admin.tenant_id, "license_batch.issue_chunk", clock::now());

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use quotary_commands::vault::{Vault, VaultError};
 use quotary_domain::LicenseId;
-use quotary_domain::license::{License, LicenseStatus};
-use quotary_domain::{PlanId, TenantId};
+use quotary_domain::TenantId;
+use quotary_domain::license::{License, LicenseTerms};
 use quotary_projections::license_index::LicenseView;
 use serde::Serialize;
+use serde::ser::SerializeMap as _;
 use utoipa::ToSchema;
 
 use super::from_log::FreshLicense;
@@ -35,7 +36,7 @@ pub enum Code {
     FingerprintScopeMismatch,
     /// All places of the licence are taken by other machines.
     TooManyMachines,
-    /// The machine's lease ran out.
+    /// The machine was not heard of for too long.
     HeartbeatDead,
     /// The licence does not have what was asked for.
     EntitlementsMissing,
@@ -90,25 +91,54 @@ pub struct LicenseAnswer {
     /// The first activation.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub activated_at: Option<Timestamp>,
-    /// The end of validity; null before activation and for perpetual licences.
+    /// The end of validity; null before it begins and for perpetual licences.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// What it unlocks.
-    #[schema(value_type = Vec<String>)]
-    pub features: Features,
-    /// How many machines it is bound to.
+    /// What it grants.
+    #[serde(flatten)]
+    #[schema(value_type = GrantedDoc)]
+    pub granted: Granted,
+    /// How many places are taken.
     pub machines: u32,
-    /// How many machines it can be bound to.
-    pub max_machines: u32,
 }
 
-/// Features, shared with the index.
+/// What a licence grants, shared with the index.
 #[derive(Debug)]
-pub struct Features(pub Arc<[String]>);
+pub struct Granted(pub Arc<LicenseTerms>);
 
-impl Serialize for Features {
+/// What a licence grants, as the OpenAPI document describes it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "this shape is documented, and never made")]
+pub(crate) struct GrantedDoc {
+    /// What it unlocks.
+    features: Vec<String>,
+    /// Values of features, by the feature's name; absent if no feature has one.
+    #[schema(value_type = Option<Object>)]
+    feature_values: Option<String>,
+    /// How many machines it can be bound to.
+    max_machines: u32,
+    /// Present and true for a trial.
+    trial: Option<bool>,
+    /// How often a machine has to be heard of, in seconds; absent if it need not be.
+    heartbeat_seconds: Option<u32>,
+}
+
+impl Serialize for Granted {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter())
+        let terms = &*self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("features", &terms.features)?;
+        if !terms.policy.feature_values.is_empty() {
+            map.serialize_entry("feature_values", &terms.policy.feature_values)?;
+        }
+        map.serialize_entry("max_machines", &terms.max_machines)?;
+        if terms.policy.trial {
+            map.serialize_entry("trial", &true)?;
+        }
+        if let Some(beat) = terms.policy.heartbeat {
+            map.serialize_entry("heartbeat_seconds", &beat.interval_seconds)?;
+        }
+        map.end()
     }
 }
 
@@ -119,9 +149,8 @@ impl From<LicenseView> for LicenseAnswer {
             status: view.status.as_str(),
             activated_at: view.activated_at.map(Timestamp),
             expires_at: view.expires_at.map(Timestamp),
-            features: Features(view.features),
+            granted: Granted(view.terms),
             machines: view.machines,
-            max_machines: view.max_machines,
         }
     }
 }
@@ -140,6 +169,10 @@ pub struct VerifyAnswer<'a> {
     pub license: Option<LicenseAnswer>,
     /// Seconds to the end of validity; null if it has none.
     pub remaining_seconds: Option<i64>,
+    /// Until when the machine holds its place unless it is heard of; absent if it need not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub held_until: Option<Timestamp>,
     /// The request's nonce.
     pub nonce: &'a str,
     /// The server's time.
@@ -184,20 +217,17 @@ pub struct LicenseOnly<'a> {
 pub(super) fn view_of(found: &FreshLicense, at: chrono::DateTime<chrono::Utc>) -> Option<LicenseView> {
     let license = &found.license;
     let issue = license.issue.as_ref()?;
-    let status = match license.status(at) {
-        LicenseStatus::Revoked => LicenseStatus::Revoked,
-        _ if found.refunded => LicenseStatus::Disabled,
-        status => status,
-    };
     Some(LicenseView {
         license_id: found.id,
-        plan_id: PlanId(issue.plan_id.0),
-        status,
+        plan_id: issue.plan_id,
+        plan_version: issue.plan_version,
+        status: found.status(at),
         activated_at: license.activated_at,
         expires_at: license.expires_at,
-        features: issue.terms.features.as_slice().into(),
-        machines: u32::try_from(license.machines.len()).unwrap_or(u32::MAX),
-        max_machines: issue.terms.max_machines,
+        terms: Arc::new(issue.terms.clone()),
+        machines: u32::try_from(license.places_taken(&issue.terms, at)).unwrap_or(u32::MAX),
+        held_until: None,
+        sequence: found.sequence,
     })
 }
 

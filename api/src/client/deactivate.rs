@@ -35,6 +35,6 @@ impl ClientCalls<'_> {
         let context = call.context("license.deactivate");
         let done = self.commands.deactivate_machine(&context, call.key.project_id, found.id, fingerprint_hash).await?;
         self.index.observe(found.id, &done.value.license, done.value.sequence);
-        self.license_answer(call, &FreshLicense { license: done.value.license, ..found })
+        self.license_answer(call, &FreshLicense { license: done.value.license, sequence: done.value.sequence, ..found })
     }
 }

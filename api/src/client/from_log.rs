@@ -4,13 +4,15 @@
 //! would take too long, the answer is "try again" and never a wrong one.
 
 use chrono::{DateTime, Utc};
+use quotary_commands::license::change::LicenseAfter;
 use quotary_commands::log::stream;
+use quotary_domain::license::verification::{Question, Standing, judge};
 use quotary_domain::license::{License, LicenseEvent, LicenseStatus};
 use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::project::{Project, ProjectEvent};
 use quotary_domain::{BatchId, Event, LicenseId, ProjectId, RecordedEvent, TenantId};
 use quotary_projections::generation::{self, GenerationError};
-use quotary_projections::license_index::{HashPrefix, LicenseIndex, Verdict};
+use quotary_projections::license_index::{HashPrefix, LicenseIndex, LicenseView, Lookup};
 use quotary_projections::log_reader::{LogError, LogReader};
 use quotary_projections::{license_index, licenses};
 use sqlx::PgPool;
@@ -61,8 +63,27 @@ impl From<FromLogError> for Problem {
 pub(super) struct FreshLicense {
     pub id: LicenseId,
     pub license: License,
+    /// The sequence of its last event.
+    pub sequence: u64,
     /// Whether its batch was refunded: it is worth nothing, though it may not be disabled yet.
     pub refunded: bool,
+}
+
+impl FreshLicense {
+    /// A licence after a command: its batch was not refunded then.
+    pub(super) fn after(after: LicenseAfter) -> Self {
+        let LicenseAfter { license_id: id, license, sequence } = after;
+        Self { id, license, sequence, refunded: false }
+    }
+
+    /// How it stands at `at`.
+    pub(super) fn status(&self, at: DateTime<Utc>) -> LicenseStatus {
+        match self.license.status(at) {
+            LicenseStatus::Revoked => LicenseStatus::Revoked,
+            _ if self.refunded => LicenseStatus::Disabled,
+            status => status,
+        }
+    }
 }
 
 /// The log, and the index that what is found there is shown to.
@@ -131,7 +152,7 @@ impl FromLog<'_> {
             Some(issue) => self.is_refunded(tenant_id, issue.batch_id).await?,
             None => false,
         };
-        Ok(Some(FreshLicense { id, license: loaded.aggregate, refunded }))
+        Ok(Some(FreshLicense { id, license: loaded.aggregate, sequence: loaded.sequence, refunded }))
     }
 
     async fn is_refunded(&self, tenant_id: TenantId, id: BatchId) -> Result<bool, FromLogError> {
@@ -195,32 +216,22 @@ fn has_key(license: &License, key_hash: &str) -> bool {
 }
 
 /// What is to be answered about a licence of the tenant; the same rule as [`license_index::verify`].
-pub(super) fn judge(
+pub(super) fn look_up(
     project: &license_index::ProjectEntry,
     found: &FreshLicense,
     fingerprint_hash: &str,
-    now: DateTime<Utc>,
-) -> Verdict {
-    let issued_for = found.license.issue.as_ref().map(|issue| issue.project_id);
-    let Some(view) = view_of(found, now) else { return Verdict::NotFound };
-    if issued_for != Some(project.project_id) {
-        return Verdict::OtherProject;
+    question: &Question<'_>,
+) -> Lookup {
+    let at = question.at;
+    let (Some(issue), Some(view)) = (&found.license.issue, view_of(found, at)) else { return Lookup::NotFound };
+    if issue.project_id != project.project_id {
+        return Lookup::OtherProject;
     }
     if project.disabled {
-        return Verdict::ProjectDisabled;
+        return Lookup::ProjectDisabled;
     }
-    match view.status {
-        LicenseStatus::Revoked => Verdict::Revoked(view),
-        LicenseStatus::Disabled => Verdict::Disabled(view),
-        LicenseStatus::Expired => Verdict::Expired(view),
-        LicenseStatus::Unused | LicenseStatus::Active if found.license.is_bound_to(fingerprint_hash) => {
-            Verdict::Valid(view)
-        }
-        LicenseStatus::Unused | LicenseStatus::Active
-            if view.activated_at.is_none() || view.machines < view.max_machines =>
-        {
-            Verdict::NeedsActivation(view)
-        }
-        LicenseStatus::Unused | LicenseStatus::Active => Verdict::TooManyMachines(view),
-    }
+    let standing = found.license.standing(&issue.terms, fingerprint_hash, at);
+    let standing = Standing { status: view.status, ..standing };
+    let held_until = standing.binding.held_until();
+    Lookup::License(judge(&issue.terms, &standing, question), LicenseView { held_until, ..view })
 }

@@ -1,23 +1,27 @@
-//! The calls of client software: verify, deactivate and query, signed by RFC 9421.
+//! The calls of client software, signed by RFC 9421.
 //!
 //! What must always hold: every call goes through `ClientCalls::receive`, which believes nothing before the
 //! signature was verified; the usual verification touches neither PostgreSQL nor a lock that anyone holds for long.
 
+pub mod activate;
 pub mod answer;
 mod call;
 pub mod counts;
 pub mod deactivate;
+mod decision;
 mod from_log;
+pub mod heartbeat;
 pub mod keys;
 pub mod query;
 pub mod request;
 pub mod timestamp;
+pub mod usage;
 pub mod verify;
 
 pub use counts::VerificationCounts;
 pub use from_log::FromLogError;
 pub use keys::ClientKeys;
-pub use request::{DeactivateRequest, QueryRequest, VerifyRequest};
+pub use request::{ActivateRequest, DeactivateRequest, HeartbeatRequest, QueryRequest, UsageRequest, VerifyRequest};
 
 use crate::access::Access;
 use crate::route::{Route, route};
@@ -26,6 +30,9 @@ use crate::route::{Route, route};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         route!(Access::Client, verify, [Contention]),
+        route!(Access::Client, activate, [Contention]),
+        route!(Access::Client, heartbeat, [Contention]),
+        route!(Access::Client, usage, [NotFound, WrongStatus, ProjectDisabled, UsageLimitReached, Contention]),
         route!(Access::Client, deactivate, [NotFound, WrongStatus, ProjectDisabled, Contention]),
         route!(Access::Client, query, [NotFound]),
     ]

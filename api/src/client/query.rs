@@ -8,10 +8,10 @@ use quotary_commands::license_key::LicenseKey;
 
 use super::answer::{LicenseAnswer, LicenseOnly, LicenseWithMachines, bindings, view_of};
 use super::call::{ClientCall, ClientCalls};
+use super::decision::{MISTYPED, remaining};
 use super::from_log::FreshLicense;
 use super::request::QueryRequest;
 use super::timestamp::Timestamp;
-use super::verify::{MISTYPED, remaining};
 use crate::problem::{Code as ProblemCode, Problem};
 use crate::state::AppState;
 

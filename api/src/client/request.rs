@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 pub const MAX_FINGERPRINT_BYTES: usize = 512;
 /// Longest machine name, in characters.
 pub const MAX_NAME_CHARS: usize = 100;
+/// Most features that can be asked for.
+pub const MAX_FEATURES: usize = 100;
 /// Most components of a machine.
 pub const MAX_COMPONENTS: usize = 64;
 /// Longest name and value of a component, in bytes.
@@ -25,7 +27,7 @@ pub struct MachineRequest {
     /// A name for people, at most 100 characters; kept encrypted.
     #[serde(default)]
     pub name: Option<String>,
-    /// Parts of the fingerprint, by name; read and not kept.
+    /// Parts of the machine that tell it again when its fingerprint has changed, by name; only keyed hashes are kept.
     #[serde(default)]
     pub components: Option<BTreeMap<String, String>>,
 }
@@ -38,14 +40,60 @@ pub struct VerifyRequest {
     pub key: String,
     /// Where it is to be used.
     pub machine: MachineRequest,
+    /// Features that the licence must have; at most 100.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// False asks without binding the machine; usually it is bound if there is room.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub bind: bool,
 }
 
-/// The machine that gives its place back.
+fn yes() -> bool {
+    true
+}
+
+/// `POST /v1/client/licenses/activate`
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LeavingMachine {
+pub struct ActivateRequest {
+    /// The licence key, as people type it.
+    pub key: String,
+    /// Where it is to be used.
+    pub machine: MachineRequest,
+}
+
+/// A machine that is bound already.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BoundMachine {
     /// As it was when the machine was bound.
     pub fingerprint: String,
+}
+
+/// `POST /v1/client/licenses/heartbeat`
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatRequest {
+    /// The licence key, as people type it.
+    pub key: String,
+    /// Which machine.
+    pub machine: BoundMachine,
+}
+
+/// `POST /v1/client/licenses/usage`
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsageRequest {
+    /// The licence key, as people type it.
+    pub key: String,
+    /// The report's own name, 1 to 100 characters: reported again, it is not counted again.
+    pub report_id: String,
+    /// Which meter of the licence.
+    pub meter: String,
+    /// How much was used since the last report: 1 to 2^53 − 1.
+    #[schema(minimum = 1)]
+    pub amount: u64,
 }
 
 /// `POST /v1/client/licenses/deactivate`
@@ -55,7 +103,7 @@ pub struct DeactivateRequest {
     /// The licence key, as people type it.
     pub key: String,
     /// Which machine.
-    pub machine: LeavingMachine,
+    pub machine: BoundMachine,
 }
 
 /// `POST /v1/client/licenses/query`

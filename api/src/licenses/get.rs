@@ -1,7 +1,10 @@
 //! `GET /v1/licenses/{id}`: a licence with its machines.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use quotary_commands::clock;
+use quotary_commands::license::transfer::holder_purpose;
 use quotary_domain::{LicenseId, Sealed};
 use quotary_projections::licenses::{self, MachineRecord};
 use uuid::Uuid;
@@ -34,10 +37,16 @@ pub async fn handle(
     let shown = |machine: MachineRecord| -> Result<MachineBody, Problem> {
         let name = machine.name.map(|name| vault.open(actor.tenant_id, &purpose, &Sealed(name))).transpose()?;
         let name = name.map(|name| String::from_utf8_lossy(&name).into_owned());
-        Ok(MachineBody { fingerprint_hash: machine.fingerprint_hash, name, bound_at: machine.bound_at })
+        let MachineRecord { fingerprint_hash, bound_at, held_until, .. } = machine;
+        Ok(MachineBody { fingerprint_hash, name, bound_at, held_until })
     };
     let bindings = machines.into_iter().map(shown).collect::<Result<_, _>>()?;
+    let holder = license.holder.clone().map(|holder| vault.open(actor.tenant_id, &holder_purpose(id), &Sealed(holder)));
+    let holder = holder.transpose()?.map(|holder| String::from_utf8_lossy(&holder).into_owned());
+    let used = licenses::used(&state.pool, id).await?;
+    let used = used.into_iter().map(|(meter, used)| (meter, used.cast_unsigned())).collect();
+    let used = Some(used).filter(|used: &BTreeMap<_, _>| !used.is_empty());
     let sequence = license.sequence.cast_unsigned();
-    let body = LicenseBody { bindings: Some(bindings), ..LicenseBody::of_record(license, clock::now()) };
+    let body = LicenseBody { bindings: Some(bindings), holder, used, ..LicenseBody::of_record(license, clock::now()) };
     Ok(Resource { sequence, body })
 }

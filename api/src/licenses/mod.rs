@@ -6,7 +6,7 @@ pub mod get;
 pub mod list;
 
 pub use body::LicenseBody;
-use change::{disable, enable, renew, revoke, unbind};
+use change::{disable, enable, move_to_plan, renew, revoke, transfer, unbind};
 
 use crate::access::{Access, QUOTA_HOLDERS, SUPER_ADMINS};
 use crate::route::{Route, route};
@@ -20,6 +20,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(QUOTA_HOLDERS, disable, [WrongStatus]),
         route!(QUOTA_HOLDERS, enable, [WrongStatus, BatchRefunded]),
         route!(QUOTA_HOLDERS, revoke, [WrongStatus]),
+        route!(QUOTA_HOLDERS, transfer, [WrongStatus, LimitReached]),
         route!(SUPER_ADMINS, renew, [WrongStatus]),
+        route!(SUPER_ADMINS, move_to_plan, [WrongStatus, LimitReached]),
     ]
 }

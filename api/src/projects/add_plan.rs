@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use quotary_domain::ProjectId;
-use quotary_domain::license::LicenseTerms;
+use quotary_domain::license::{LicenseTerms, Policy};
 use quotary_domain::project::{self, MAX_DURATION_DAYS, MAX_MACHINES};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use crate::state::AppState;
 pub struct AddPlan {
     /// 1 to 100 characters.
     name: String,
-    /// Days of validity from activation; `null` is perpetual.
+    /// Days of validity; `null` is perpetual.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
     duration_days: Option<Whole<1, MAX_DURATION_DAYS>>,
     /// How many machines a licence can be bound to; 1 if absent.
@@ -33,6 +33,10 @@ pub struct AddPlan {
     /// What a licence unlocks: at most 100 names of 1 to 100 characters.
     #[serde(default)]
     features: Vec<String>,
+    /// The rules of a licence's use; the usual ones if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<crate::policy::Policy>)]
+    policy: Policy,
 }
 
 fn one() -> Whole<1, MAX_MACHINES> {
@@ -52,10 +56,10 @@ pub async fn handle(
     command: ApiCommand<AddPlan>,
 ) -> Result<Reply<Plan>, Problem> {
     let context = command.context("project.add_plan");
-    let AddPlan { name, duration_days, max_machines, unit_price, features } = command.body;
-    let terms =
-        LicenseTerms { duration_days: duration_days.map(|days| days.0), max_machines: max_machines.0, features };
-    let plan = project::Plan { name, unit_price: unit_price.0, terms };
+    let AddPlan { name, duration_days, max_machines, unit_price, features, policy } = command.body;
+    let duration_days = duration_days.map(|days| days.0);
+    let terms = LicenseTerms { duration_days, max_machines: max_machines.0, features, policy };
+    let plan = project::Plan::new(name, unit_price.0, terms);
     let done = state.commands.add_plan(&context, ProjectId(id), plan).await?;
     observe(&state, context.tenant_id, &done.value.after);
     let sequence = done.value.after.sequence;

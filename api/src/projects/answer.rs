@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use quotary_commands::project::create::ProjectAfter;
+use quotary_domain::license::Policy;
 use quotary_domain::project::{self, SigningKey};
 use quotary_domain::{PlanId, ProjectId, TenantId};
 use quotary_projections::projects::{GrantRecord, PlanRecord, ProjectRecord};
@@ -111,7 +112,7 @@ pub struct Plan {
     pub project_id: Uuid,
     /// Its name.
     pub name: String,
-    /// Days of validity from activation; `null` is perpetual.
+    /// Days of validity; `null` is perpetual.
     pub duration_days: Option<u32>,
     /// How many machines a licence can be bound to.
     pub max_machines: u32,
@@ -119,6 +120,13 @@ pub struct Plan {
     pub unit_price: i64,
     /// What a licence unlocks.
     pub features: Vec<String>,
+    /// The rules of a licence's use; what is left out is the usual rule.
+    #[schema(value_type = crate::policy::Policy)]
+    pub policy: Policy,
+    /// Grows with every change of what a licence grants.
+    pub version: u32,
+    /// Not sold any more.
+    pub retired: bool,
 }
 
 impl Plan {
@@ -131,6 +139,9 @@ impl Plan {
             max_machines: plan.terms.max_machines,
             unit_price: plan.unit_price.minor_units(),
             features: plan.terms.features,
+            policy: plan.terms.policy,
+            version: plan.version,
+            retired: plan.retired,
         }
     }
 }
@@ -145,6 +156,9 @@ impl From<PlanRecord> for Plan {
             max_machines: record.max_machines.cast_unsigned(),
             unit_price: record.unit_price.minor_units(),
             features: record.features.0,
+            policy: record.policy.0,
+            version: u32::try_from(record.version).unwrap_or(u32::MAX),
+            retired: record.retired,
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod add_plan;
 pub mod answer;
 pub mod change;
+pub mod change_plan;
 pub mod create;
 pub mod disable;
 pub mod enable;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(SUPER_ADMINS, enable, []),
         route!(SUPER_ADMINS, rotate_credentials, []),
         route!(SUPER_ADMINS, add_plan, [LimitReached]),
+        route!(SUPER_ADMINS, change_plan, []),
         route!(Access::Account, list_plans, []),
         route!(ADMINS, grant, [LimitReached]),
         route!(ADMINS, revoke_grant, []),

@@ -186,8 +186,8 @@ impl Fixture {
         let details = ProjectDetails { name: name.to_owned(), description: None, version: None, callback_url: None };
         let created = self.commands.create_project(&context(admin), details).await.unwrap().value;
         let id = created.after.project_id;
-        let terms = LicenseTerms { duration_days: Some(30), max_machines: 2, features: vec!["pro".to_owned()] };
-        let plan = Plan { name: "usual".to_owned(), unit_price: Quota::ZERO, terms };
+        let terms = LicenseTerms::usual(Some(30), 2, vec!["pro".to_owned()]);
+        let plan = Plan::new("usual".to_owned(), Quota::ZERO, terms);
         let added = self.commands.add_plan(&context(admin), id, plan).await.unwrap();
         self.caught_up(added.position).await;
         TestProject { id, plan_id: added.value.plan_id, credentials: created.credentials, state: created.after.project }

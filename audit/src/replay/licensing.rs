@@ -1,31 +1,28 @@
-//! Batches and licences: chunks are dense and paid for, licences are those that were announced, states change legally.
-//!
-//! What always holds: a licence takes some fifty bytes here, so that logs of tens of millions fit into memory.
+//! Batches: chunks are dense and paid for, and licences are those that were announced.
 
 use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ledger::{Ledger, spot, spot_finding};
-use super::shapes::{BatchEvent, Earned, Issue, LicenseEvent, Machine, Reversed, Terms};
+use super::licenses::{Counted, KnownTerms, License, Machines};
+use super::shapes::{BatchEvent, Earned, Reversed};
 use super::step::{BatchStep, SpotKind, Step};
-use super::values::{Fingerprint, Id, Time};
-use super::{Found, Kind, Place, Seen};
+use super::values::Id;
+use super::{Found, Kind, Seen};
 
 /// Batches of at most this many licences.
 const MAX_COUNT: u32 = 1_000_000;
-/// How often bindings can be cleared.
-const MAX_UNBINDS: u8 = 100;
-const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// All batches and licences.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Licensing {
     pub batches: HashMap<Id, Batch>,
-    licenses: HashMap<Id, License>,
-    keys: HashSet<Id>,
-    /// Machines by licence and number of clearings; one that was cleared is never looked for again.
-    machines: HashSet<Id>,
+    pub licenses: HashMap<Id, License>,
+    pub keys: HashSet<Id>,
+    pub terms: KnownTerms,
+    pub machines: Machines,
+    pub counted: Counted,
     /// What ancestors earned, by batch.
     commissions: HashMap<(Id, Id), u64>,
     pub issued: u64,
@@ -38,10 +35,9 @@ pub(super) struct Batch {
     pub tenant: u32,
     pub agent: Id,
     pub project: Id,
-    plan: Id,
-    duration_days: Option<u32>,
-    max_machines: u32,
-    features: Id,
+    pub plan: Id,
+    pub plan_version: u32,
+    pub terms: u32,
     pub asked: u32,
     pub price: u64,
     pub announced: u32,
@@ -50,7 +46,7 @@ pub(super) struct Batch {
     pub paid: u64,
     pub completed: bool,
     pub stopped: bool,
-    refunded: bool,
+    pub refunded: bool,
     order: Option<Id>,
     disabled: u32,
     disabled_chunks: u32,
@@ -59,14 +55,6 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn terms(&self) -> Terms {
-        Terms {
-            duration_days: self.duration_days,
-            max_machines: self.max_machines,
-            features: super::shapes::Features(Fingerprint(self.features.0)),
-        }
-    }
-
     /// It was bought with a payment at a provider.
     fn link(&mut self, seen: &Seen<'_>, order: Id, found: &mut Found) {
         if self.refunded || self.order.is_some() {
@@ -110,45 +98,7 @@ impl Batch {
     }
 }
 
-/// A licence's state; its batch says what it grants.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct License {
-    batch: Id,
-    expires_at: i64,
-    tenant: u32,
-    sequence: u32,
-    extra_days: u32,
-    machines: u16,
-    unbinds: u8,
-    flags: u8,
-}
-
-const ISSUED: u8 = 1;
-const ACTIVATED: u8 = 2;
-const IN_USE: u8 = 4;
-const DISABLED: u8 = 8;
-const REVOKED: u8 = 16;
-const END_NOTED: u8 = 32;
-
-impl License {
-    fn is(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    fn set(&mut self, flag: u8, on: bool) {
-        self.flags = if on { self.flags | flag } else { self.flags & !flag };
-    }
-}
-
 impl Licensing {
-    /// How far a licence's stream was before this event.
-    pub fn place(&mut self, seen: &Seen<'_>) -> Place {
-        let license = self.licenses.entry(seen.id).or_insert(License { tenant: seen.tenant, ..License::default() });
-        let before = Place { sequence: license.sequence.into(), tenant: license.tenant };
-        license.sequence = u32::try_from(seen.sequence).unwrap_or(u32::MAX);
-        before
-    }
-
     /// How many licence streams there are.
     pub fn streams(&self) -> u64 {
         self.licenses.len() as u64
@@ -169,9 +119,8 @@ impl Licensing {
                 agent: request.agent_id,
                 project: request.project_id,
                 plan: request.plan_id,
-                duration_days: request.terms.duration_days,
-                max_machines: request.terms.max_machines,
-                features: request.terms.features.0.id(),
+                plan_version: request.plan_version,
+                terms: self.terms.number(&request.terms),
                 asked: request.count,
                 price: request.total_price.0,
                 announced: 0,
@@ -256,128 +205,6 @@ impl Licensing {
         }
     }
 
-    /// An event of a licence.
-    pub fn license(&mut self, seen: &Seen<'_>, event: LicenseEvent, step: &mut Step, found: &mut Found) {
-        if let LicenseEvent::LicenseIssued(issue) = event {
-            return self.issue(seen, &issue, step, found);
-        }
-        let Some(license) = self.licenses.get_mut(&seen.id).filter(|license| license.is(ISSUED)) else {
-            return found.add(seen.finding(Kind::StreamStart, "the licence was never issued"));
-        };
-        let batch = self.batches.get(&license.batch);
-        let (duration, places) = batch.map_or((None, u32::MAX), |batch| (batch.duration_days, batch.max_machines));
-        let refunded = batch.is_some_and(|batch| batch.refunded);
-        let usable = !license.is(DISABLED) && !license.is(REVOKED);
-        let illegal = |what: &str| seen.finding(Kind::State, what);
-        match event {
-            LicenseEvent::LicenseIssued(_) => {}
-            LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
-                if license.is(ACTIVATED) || !usable || refunded {
-                    found.add(illegal("it is activated already, disabled, revoked or refunded"));
-                }
-                let days = duration.map(|days| i64::from(days) + i64::from(license.extra_days));
-                let end = days.map(|days| activated_at.0.saturating_add(days * DAY_US));
-                if expires_at.map(|Time(at)| at) != end {
-                    found.add(illegal("its end is not its duration after its activation"));
-                }
-                license.set(ACTIVATED, true);
-                license.expires_at = end.unwrap_or(i64::MAX);
-                bind(&mut self.machines, seen, license, &machine, places, found);
-            }
-            LicenseEvent::MachineBound { machine } => {
-                if !license.is(ACTIVATED) || !usable || refunded {
-                    found.add(illegal("a machine was bound to a licence that can't be used"));
-                }
-                bind(&mut self.machines, seen, license, &machine, places, found);
-            }
-            LicenseEvent::MachineDeactivated { fingerprint_hash } => {
-                if !self.machines.remove(&binding(seen.id, license.unbinds, fingerprint_hash)) {
-                    found.add(illegal("the machine was not bound"));
-                }
-                license.machines = license.machines.saturating_sub(1);
-            }
-            LicenseEvent::LicenseUnbound {} => {
-                if !license.is(IN_USE) || !usable || license.unbinds >= MAX_UNBINDS {
-                    found.add(illegal("bindings were cleared of a licence that is not in use"));
-                }
-                license.set(IN_USE, false);
-                license.machines = 0;
-                license.unbinds = license.unbinds.saturating_add(1);
-            }
-            LicenseEvent::LicenseDisabled {} => {
-                if !usable {
-                    found.add(illegal("it is disabled or revoked already"));
-                }
-                license.set(DISABLED, true);
-            }
-            LicenseEvent::LicenseEnabled {} => {
-                if !license.is(DISABLED) || license.is(REVOKED) || refunded {
-                    found.add(illegal("it is not disabled, or it was refunded"));
-                }
-                license.set(DISABLED, false);
-            }
-            LicenseEvent::LicenseRevoked { .. } => {
-                if license.is(REVOKED) {
-                    found.add(illegal("it is revoked already"));
-                }
-                license.set(REVOKED, true);
-                self.revoked += 1;
-            }
-            LicenseEvent::LicenseRenewed { days, expires_at } => {
-                let added = i64::from(days) * DAY_US;
-                let fits = match expires_at {
-                    // Days count from the end, or from the renewal if it is over.
-                    Some(Time(end)) => license.is(ACTIVATED) && end >= license.expires_at.saturating_add(added),
-                    None => !license.is(ACTIVATED),
-                };
-                if !fits || duration.is_none() || days == 0 || license.is(REVOKED) {
-                    found.add(illegal("its new end does not follow from the old one"));
-                }
-                match expires_at {
-                    Some(Time(end)) => license.expires_at = end,
-                    None => license.extra_days = license.extra_days.saturating_add(days),
-                }
-                license.set(END_NOTED, false);
-            }
-            LicenseEvent::LicenseExpired { expires_at } => {
-                let is_end = license.is(ACTIVATED) && expires_at.0 == license.expires_at;
-                if !is_end || license.is(END_NOTED) || license.is(REVOKED) {
-                    found.add(illegal("it is not its end, or was noted before"));
-                }
-                license.set(END_NOTED, true);
-            }
-        }
-    }
-
-    fn issue(&mut self, seen: &Seen<'_>, issue: &Issue, step: &mut Step, found: &mut Found) {
-        let license = self.licenses.entry(seen.id).or_insert(License { tenant: seen.tenant, ..License::default() });
-        if license.is(ISSUED) {
-            return found.add(seen.finding(Kind::StreamStart, "the licence was issued before"));
-        }
-        license.set(ISSUED, true);
-        license.batch = issue.batch_id;
-        self.issued += 1;
-        if !self.keys.insert(issue.key_hash.id()) {
-            found.add(seen.finding(Kind::KeyReused, "its key was issued before"));
-        }
-        let spot = spot(seen, SpotKind::LicenseBatch);
-        let spot = super::step::Spot { id: issue.batch_id, ..spot };
-        let during = step.batches.entry(issue.batch_id).or_insert_with(|| BatchStep::new(spot));
-        during.unissued += 1;
-        let Some(batch) = self.batches.get_mut(&issue.batch_id).filter(|batch| batch.tenant == seen.tenant) else {
-            return found.add(seen.finding(Kind::BatchCount, format!("there is no batch {}", issue.batch_id)));
-        };
-        batch.issued += 1;
-        if batch.issued > batch.announced {
-            let text = format!("batch {} has more licences than it announced", issue.batch_id);
-            found.add(seen.finding(Kind::BatchCount, text));
-        }
-        let same = (issue.project_id, issue.plan_id, issue.agent_id) == (batch.project, batch.plan, batch.agent);
-        if !same || issue.terms != batch.terms() {
-            found.add(seen.finding(Kind::State, "it is not what its batch was asked with"));
-        }
-    }
-
     /// What a batch has, paid and holds fits together.
     pub fn end_step(&mut self, step: &mut Step, ledger: &Ledger, found: &mut Found, tenant: impl Fn(u32) -> Uuid) {
         let mut touched: Vec<_> = step.batches.iter().collect();
@@ -446,27 +273,4 @@ impl Licensing {
             found.add(finding);
         }
     }
-}
-
-/// A machine's place at a licence.
-fn binding(license: Id, unbinds: u8, fingerprint: Fingerprint) -> Id {
-    Fingerprint::of(&[&license.0, &[unbinds], &fingerprint.0]).id()
-}
-
-fn bind(
-    machines: &mut HashSet<Id>,
-    seen: &Seen<'_>,
-    license: &mut License,
-    machine: &Machine,
-    places: u32,
-    found: &mut Found,
-) {
-    if !machines.insert(binding(seen.id, license.unbinds, machine.fingerprint_hash)) {
-        found.add(seen.finding(Kind::State, "the machine was bound already"));
-    }
-    if u32::from(license.machines) >= places {
-        found.add(seen.finding(Kind::State, format!("it is bound to more than {places} machines")));
-    }
-    license.set(IN_USE, true);
-    license.machines = license.machines.saturating_add(1);
 }

@@ -27,13 +27,18 @@ pub(super) struct Records {
     pub super_admins: HashMap<u32, Vec<(Id, u64)>>,
     /// Projects, and whether each is disabled.
     projects: HashMap<Id, bool>,
-    plans: HashSet<Id>,
+    /// Versions of plans, by project and plan.
+    plans: HashMap<Id, u32>,
     pub orders: HashMap<Id, Order>,
     reconciliations: HashMap<Id, RunState>,
     cases: HashMap<Id, CaseState>,
     proposals: HashMap<Id, Proposal>,
     /// What one person may move alone, by tenant.
     alone: HashMap<u32, u64>,
+}
+
+fn plan_key(project: Id, plan: Id) -> Id {
+    Fingerprint::of(&[&project.0, &plan.0]).id()
 }
 
 /// What waits for a second person.
@@ -213,8 +218,18 @@ impl Records {
         let legal = match event {
             ProjectEvent::ProjectDisabled {} => !std::mem::replace(disabled, true),
             ProjectEvent::ProjectEnabled {} => std::mem::replace(disabled, false),
-            ProjectEvent::PlanAdded { plan_id, .. } => {
-                self.plans.insert(Fingerprint::of(&[&seen.id.0, &plan_id.0]).id())
+            ProjectEvent::PlanAdded { plan_id, plan } => {
+                let is_new = self.plans.insert(plan_key(seen.id, *plan_id), plan.version).is_none();
+                is_new && plan.version == 1
+            }
+            ProjectEvent::PlanChanged { plan_id, plan } => {
+                // Another name or price is no new version.
+                let known = self.plans.get_mut(&plan_key(seen.id, *plan_id));
+                let next = known.as_deref().map(|version| *version..=version.saturating_add(1));
+                if let Some(version) = known {
+                    *version = plan.version;
+                }
+                next.is_some_and(|next| next.contains(&plan.version))
             }
             ProjectEvent::ProjectCreated { .. }
             | ProjectEvent::ProjectChanged(_)

@@ -8,6 +8,7 @@
 
 use serde::Deserialize;
 
+use super::policy::Policy;
 use super::values::{Amount, Fingerprint, Id, Stored, Text, Time};
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +64,10 @@ pub(super) enum ProjectEvent {
         previous_until: Time,
     },
     PlanAdded {
+        plan_id: Id,
+        plan: Plan,
+    },
+    PlanChanged {
         plan_id: Id,
         plan: Plan,
     },
@@ -133,16 +138,27 @@ pub(super) struct Plan {
     name: Text,
     unit_price: Amount,
     terms: Terms,
+    #[serde(default = "first")]
+    pub version: u32,
+    #[serde(default)]
+    retired: bool,
+}
+
+/// The version of a plan that was never changed.
+fn first() -> u32 {
+    1
 }
 
 /// What a licence grants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Terms {
     pub duration_days: Option<u32>,
     pub max_machines: u32,
     #[serde(default)]
     pub features: Features,
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// A list of names of which only sameness matters.
@@ -344,6 +360,8 @@ pub(super) struct BatchRequest {
     pub agent_id: Id,
     pub project_id: Id,
     pub plan_id: Id,
+    #[serde(default = "first")]
+    pub plan_version: u32,
     pub terms: Terms,
     pub count: u32,
     pub total_price: Amount,
@@ -368,11 +386,36 @@ pub(super) enum LicenseEvent {
     },
     MachineBound {
         machine: Machine,
+        #[serde(default)]
+        over_limit: bool,
+    },
+    MachineChanged {
+        fingerprint_hash: Fingerprint,
+        machine: Machine,
+    },
+    LeaseExtended {
+        fingerprint_hash: Fingerprint,
+        held_until: Time,
+    },
+    MachineLapsed {
+        fingerprint_hash: Fingerprint,
+    },
+    ValidityBegan {
+        expires_at: Time,
+    },
+    UsageReported {
+        meter: Fingerprint,
+        amount: u64,
+        #[serde(default)]
+        over_limit: bool,
     },
     MachineDeactivated {
         fingerprint_hash: Fingerprint,
     },
-    LicenseUnbound {},
+    LicenseUnbound {
+        #[serde(default)]
+        unbound_at: Option<Time>,
+    },
     LicenseDisabled {},
     LicenseEnabled {},
     LicenseRevoked {
@@ -387,6 +430,17 @@ pub(super) enum LicenseEvent {
     LicenseExpired {
         expires_at: Time,
     },
+    LicenseMoved {
+        plan_id: Id,
+        plan_version: u32,
+        terms: Terms,
+        #[serde(default)]
+        expires_at: Option<Time>,
+    },
+    LicenseTransferred {
+        #[serde(default)]
+        holder: Option<Text>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -395,10 +449,14 @@ pub(super) struct Issue {
     pub batch_id: Id,
     pub project_id: Id,
     pub plan_id: Id,
+    #[serde(default = "first")]
+    pub plan_version: u32,
     pub agent_id: Id,
     pub terms: Terms,
     pub key_hash: Fingerprint,
     key: Text,
+    #[serde(default)]
+    pub expires_at: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -407,6 +465,11 @@ pub(super) struct Machine {
     pub fingerprint_hash: Fingerprint,
     #[serde(default)]
     name: Option<Text>,
+    #[serde(default)]
+    #[expect(clippy::zero_sized_map_values, reason = "the values are read and nothing is kept of them")]
+    components: std::collections::BTreeMap<String, Text>,
+    #[serde(default)]
+    pub held_until: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]

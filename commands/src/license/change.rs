@@ -3,6 +3,7 @@
 use quotary_domain::account::Account;
 use quotary_domain::license::{Issue, License, LicenseCommand};
 use quotary_domain::license_batch::LicenseBatch;
+use quotary_domain::project::Project;
 use quotary_domain::{LicenseId, Role};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,17 @@ pub(crate) enum Right {
     SuperAdmin,
 }
 
+/// What else decides about a change of a licence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Its batch must not be refunded.
+    Batch,
+    /// Its project has a say.
+    Project,
+}
+
 impl Commands {
     /// Lets a licence decide on a command of someone who has the right.
     pub(crate) async fn change_license(
@@ -41,15 +53,29 @@ impl Commands {
         right: Right,
         command: impl Fn() -> LicenseCommand + Send + Sync,
     ) -> Outcome<LicenseAfter> {
+        let needs = if matches!(command(), LicenseCommand::Enable) { Needs::Batch } else { Needs::Nothing };
+        self.change_license_by(context, license_id, right, needs, |_| Ok(command())).await
+    }
+
+    /// Like [`Commands::change_license`], with a command that the licence's project has a say in.
+    pub(crate) async fn change_license_by(
+        &self,
+        context: &Context,
+        license_id: LicenseId,
+        right: Right,
+        needs: Needs,
+        command: impl Fn(Option<&Project>) -> Result<LicenseCommand, Refusal> + Send + Sync,
+    ) -> Outcome<LicenseAfter> {
         // Who sold it never changes, so it can be read before the step.
         let known = self.log.current::<License>(context.tenant_id, license_id).await?;
         let issue = known.and_then(|(license, _)| license.issue);
-        let Issue { agent_id: seller, batch_id, .. } =
+        let Issue { agent_id: seller, batch_id, project_id, .. } =
             issue.ok_or(CommandError::Refused(Refusal::NotFound("license")))?;
         let mut plan = Plan::new();
         let license = plan.open::<License>(license_id);
         let account = plan.open::<Account>(seller);
-        let batch = matches!(command(), LicenseCommand::Enable).then(|| plan.open::<LicenseBatch>(batch_id));
+        let batch = (needs == Needs::Batch).then(|| plan.open::<LicenseBatch>(batch_id));
+        let project = (needs == Needs::Project).then(|| plan.open::<Project>(project_id));
         let acting = Acting::open(context, &mut plan)?;
         self.log
             .execute(context, &plan, |unit| {
@@ -60,7 +86,8 @@ impl Commands {
                 if batch.is_some_and(|batch| unit.get(batch).refunded.is_some()) {
                     return Err(Refusal::BatchRefunded);
                 }
-                unit.decide(license, command())?;
+                let command = command(project.map(|project| unit.get(project)))?;
+                unit.decide(license, command)?;
                 let (license, sequence) = (unit.get(license).clone(), unit.sequence(license));
                 Ok(LicenseAfter { license_id, license, sequence })
             })

@@ -1,6 +1,6 @@
 //! Uses a licence on a machine: first use activates and binds, a new machine is bound if there is room (row L4).
 
-use quotary_domain::license::{License, LicenseCommand, Machine};
+use quotary_domain::license::{License, LicenseCommand, Machine, UsedBy};
 use quotary_domain::license_batch::LicenseBatch;
 use quotary_domain::project::{Project, ProjectError};
 use quotary_domain::{LicenseId, ProjectId};
@@ -22,9 +22,10 @@ impl Commands {
         project_id: ProjectId,
         license_id: LicenseId,
         machine: Machine,
+        by: UsedBy,
     ) -> Outcome<LicenseAfter> {
         let at = context.now;
-        let command = || LicenseCommand::Use { machine: machine.clone(), at };
+        let command = || LicenseCommand::Use { machine: machine.clone(), at, by };
         self.change_client_license(context, project_id, license_id, command).await
     }
 
@@ -40,7 +41,7 @@ impl Commands {
         let license = plan.open::<License>(license_id);
         let project = plan.open::<Project>(project_id);
         // A machine may always be taken off; only use needs the batch. It never changes, so this process may know it.
-        let is_use = matches!(command(), LicenseCommand::Use { .. });
+        let is_use = !matches!(command(), LicenseCommand::Deactivate { .. });
         let known = if is_use { self.log.glance::<License>(context.tenant_id, license_id).await? } else { None };
         let batch = known.and_then(|license| license.issue).map(|issue| plan.open::<LicenseBatch>(issue.batch_id));
         self.log

@@ -43,7 +43,7 @@ impl Commands {
             let value = BatchAfter { batch_id, batch: state, sequence };
             return Ok(crate::Done { value, position: *self.log.head().borrow(), replayed: false });
         };
-        let licenses = prepare(self.log.clone(), context.tenant_id, batch_id, request.clone(), next.count).await?;
+        let licenses = prepare(self.log.clone(), context, batch_id, request.clone(), next.count).await?;
         for _ in 0..MAX_PLANS {
             let mut plan = Plan::new();
             let batch = plan.open::<LicenseBatch>(batch_id);
@@ -174,12 +174,13 @@ pub(crate) fn begin_all(unit: &mut Unit, licenses: &[Prepared]) -> Result<(), Re
 /// Makes keys for `count` licences, on a blocking thread: sealing a thousand keys takes milliseconds.
 async fn prepare(
     log: EventLog,
-    tenant: TenantId,
+    context: &Context,
     batch_id: BatchId,
     request: BatchRequest,
     count: u32,
 ) -> Result<Vec<Prepared>, VaultError> {
-    tokio::task::spawn_blocking(move || prepare_now(log.vault(), tenant, batch_id, &request, count))
+    let context = context.clone();
+    tokio::task::spawn_blocking(move || prepare_now(log.vault(), &context, batch_id, &request, count))
         .await
         .map_err(|_| VaultError::Random)?
 }
@@ -187,19 +188,23 @@ async fn prepare(
 /// Like [`prepare`], here and now; for a few licences.
 pub(crate) fn prepare_now(
     vault: &Vault,
-    tenant: TenantId,
+    context: &Context,
     batch_id: BatchId,
     request: &BatchRequest,
     count: u32,
 ) -> Result<Vec<Prepared>, VaultError> {
+    let tenant = context.tenant_id;
+    let expires_at = request.terms.end_at_issue(context.occurred_at.unwrap_or(context.now));
     let one = |_| {
         let (id, key) = (LicenseId(clock::new_id()), LicenseKey::generate()?);
         let issue = Issue {
             batch_id,
             project_id: request.project_id,
             plan_id: request.plan_id,
+            plan_version: request.plan_version,
             agent_id: request.agent_id,
             terms: request.terms.clone(),
+            expires_at,
             key_hash: key_hash(vault, tenant, &key),
             key: vault.seal(tenant, &key_purpose(id), key.as_str().as_bytes())?,
         };

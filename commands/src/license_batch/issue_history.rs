@@ -40,7 +40,7 @@ impl Commands {
             let refusal = Refusal::invalid("quantity", format!("must be at most {CHUNK}"));
             return Err(CommandError::Refused(refusal));
         }
-        let licenses = prepare_now(self.log.vault(), context.tenant_id, batch_id, &request, request.count)?;
+        let licenses = prepare_now(self.log.vault(), context, batch_id, &request, request.count)?;
         let mut plan = Plan::new();
         let batch = plan.open_new::<LicenseBatch>(batch_id);
         let quota = plan.open::<AgentQuota>(request.agent_id);

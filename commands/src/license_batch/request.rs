@@ -49,8 +49,8 @@ impl Commands {
                 acting.check_holds_quota(unit)?;
                 let sold = unit.get(project).sellable(plan_id, agent_id, needs_grant, context.now)?;
                 let total_price = sold.unit_price.times(count).map_err(ProjectError::from)?;
-                let request =
-                    BatchRequest { agent_id, project_id, plan_id, terms: sold.terms.clone(), count, total_price };
+                let (plan_version, terms) = (sold.version, sold.terms.clone());
+                let request = BatchRequest { agent_id, project_id, plan_id, plan_version, terms, count, total_price };
                 unit.decide(batch, LicenseBatchCommand::Request(request))?;
                 if !total_price.is_zero() {
                     let (hold_id, purpose) = (HoldId::of_batch(batch_id), HoldPurpose::Batch(batch_id));

@@ -12,9 +12,9 @@ use crate::refusal::Refusal;
 use crate::unit::Plan;
 use crate::use_case::{Acting, Commands, Outcome};
 
-/// A project with a new plan.
+/// A plan after a command, with its project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanAdded {
+pub struct PlanAfter {
     /// The plan.
     pub plan_id: PlanId,
     /// What it is.
@@ -28,11 +28,8 @@ impl Commands {
     ///
     /// # Errors
     /// [`Refusal`] if the actor is no super admin, the project is unknown, or a value is bad.
-    pub async fn add_plan(&self, context: &Context, project_id: ProjectId, input: ProjectPlan) -> Outcome<PlanAdded> {
-        Refusal::check_text("name", &input.name, 1, 100).map_err(CommandError::Refused)?;
-        for feature in &input.terms.features {
-            Refusal::check_text("features", feature, 1, 100).map_err(CommandError::Refused)?;
-        }
+    pub async fn add_plan(&self, context: &Context, project_id: ProjectId, input: ProjectPlan) -> Outcome<PlanAfter> {
+        check_texts(&input).map_err(CommandError::Refused)?;
         let plan_id = PlanId(clock::new_id());
         let mut plan = Plan::new();
         let project = plan.open::<Project>(project_id);
@@ -43,8 +40,14 @@ impl Commands {
                 unit.decide(project, ProjectCommand::AddPlan { plan_id, plan: input.clone() })?;
                 let (project, sequence) = (unit.get(project).clone(), unit.sequence(project));
                 let after = ProjectAfter { project_id, project, sequence };
-                Ok::<_, Refusal>(PlanAdded { plan_id, plan: input.clone(), after })
+                Ok::<_, Refusal>(PlanAfter { plan_id, plan: input.clone(), after })
             })
             .await
     }
+}
+
+/// The texts of a plan; its numbers are the aggregate's business.
+pub(super) fn check_texts(plan: &ProjectPlan) -> Result<(), Refusal> {
+    Refusal::check_text("name", &plan.name, 1, 100)?;
+    plan.terms.features.iter().try_for_each(|feature| Refusal::check_text("features", feature, 1, 100))
 }

@@ -73,8 +73,8 @@ async fn each_use_case_is_open_to_the_roles_it_is_for_and_to_no_other() {
     let license = licence(&people.house, shop, people.target).await;
     let managers = [Yes, Yes, No, No, No, No];
     let vendor = [Yes, No, No, No, No, No];
-    let terms = quotary_domain::license::LicenseTerms { duration_days: None, max_machines: 1, features: vec![] };
-    let plan = || project::Plan { name: "x".into(), unit_price: quota(0), terms: terms.clone() };
+    let terms = quotary_domain::license::LicenseTerms::usual(None, 1, vec![]);
+    let plan = || project::Plan::new("x".into(), quota(0), terms.clone());
     let details = || project::ProjectDetails { name: "x".into(), description: None, version: None, callback_url: None };
     let (id, grant) = (shop.project, None);
 

@@ -130,11 +130,12 @@ async fn a_sale_of_the_past_with_a_price_that_does_not_divide_is_brought_in_once
     let house = House::new().await;
     let shop = house.shop(0, 1).await;
     let seller = house.seller(shop, 20).await;
-    let terms = quotary_domain::license::LicenseTerms { duration_days: None, max_machines: 1, features: vec![] };
+    let terms = quotary_domain::license::LicenseTerms::usual(None, 1, vec![]);
     let request = quotary_domain::license_batch::BatchRequest {
         agent_id: seller.account_id,
         project_id: shop.project,
         plan_id: shop.plan,
+        plan_version: 1,
         terms,
         count: 3,
         total_price: quota(10),
@@ -170,7 +171,8 @@ async fn chunks_of_a_price_that_does_not_divide_settle_the_whole_hold() {
         agent_id: seller.account_id,
         project_id: shop.project,
         plan_id: shop.plan,
-        terms: quotary_domain::license::LicenseTerms { duration_days: None, max_machines: 1, features: vec![] },
+        plan_version: 1,
+        terms: quotary_domain::license::LicenseTerms::usual(None, 1, vec![]),
         count: 2_700,
         total_price: quota(9_999),
     };

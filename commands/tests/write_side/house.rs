@@ -139,8 +139,8 @@ impl House {
     pub async fn shop(&self, unit_price: i64, max_machines: u32) -> Shop {
         let details = ProjectDetails { name: self.fresh_name(), description: None, version: None, callback_url: None };
         let project = self.here.create_project(&context(self.boss), details).await.unwrap().value.after.project_id;
-        let terms = LicenseTerms { duration_days: Some(365), max_machines, features: vec![] };
-        let plan = project::Plan { name: "plan".into(), unit_price: quota(unit_price), terms };
+        let terms = LicenseTerms::usual(Some(365), max_machines, vec![]);
+        let plan = project::Plan::new("plan".into(), quota(unit_price), terms);
         let plan = self.here.add_plan(&context(self.boss), project, plan).await.unwrap().value.plan_id;
         Shop { project, plan }
     }

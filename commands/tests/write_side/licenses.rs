@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use quotary_commands::{CommandError, Refusal};
-use quotary_domain::license::{License, LicenseError, Machine};
+use quotary_domain::license::{License, LicenseError, Machine, UsedBy};
 use quotary_domain::project::ProjectError;
 use quotary_domain::{Actor, LicenseId, Role};
 
@@ -22,7 +22,7 @@ pub async fn licence(house: &House, shop: Shop, seller: Actor) -> LicenseId {
 }
 
 fn machine(n: usize) -> Machine {
-    Machine { fingerprint_hash: format!("machine-{n}"), name: None }
+    Machine::of(format!("machine-{n}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +37,7 @@ async fn of_two_hundred_machines_at_once_a_licence_for_three_takes_exactly_three
         tokio::spawn(async move {
             // A client asks again when it is told to.
             loop {
-                match process.use_license(&context, shop.project, id, machine(n)).await {
+                match process.use_license(&context, shop.project, id, machine(n), UsedBy::Verification).await {
                     Err(CommandError::Contention) => {}
                     other => return other,
                 }
@@ -57,7 +57,11 @@ async fn of_two_hundred_machines_at_once_a_licence_for_three_takes_exactly_three
     assert_eq!(stored.machines.len(), 3);
     let head = house.head().await;
     let known: usize = stored.machines[0].fingerprint_hash.trim_start_matches("machine-").parse().unwrap();
-    house.here.use_license(&by_itself(house.boss), shop.project, id, machine(known)).await.unwrap();
+    house
+        .here
+        .use_license(&by_itself(house.boss), shop.project, id, machine(known), UsedBy::Verification)
+        .await
+        .unwrap();
     assert_eq!(house.head().await, head, "a known machine binds nothing");
     house.leave().await;
 }
@@ -69,21 +73,21 @@ async fn a_machine_that_leaves_makes_room_and_a_revoked_licence_binds_nobody() {
     let seller = house.seller(shop, 0).await;
     let id = licence(&house, shop, seller).await;
     let client = by_itself(house.boss);
-    house.here.use_license(&client, shop.project, id, machine(1)).await.unwrap();
-    let full = house.here.use_license(&client, shop.project, id, machine(2)).await;
+    house.here.use_license(&client, shop.project, id, machine(1), UsedBy::Verification).await.unwrap();
+    let full = house.here.use_license(&client, shop.project, id, machine(2), UsedBy::Verification).await;
     assert_eq!(refusal(full), LicenseError::TooManyMachines(1).into());
     house.here.deactivate_machine(&client, shop.project, id, "machine-1".into()).await.unwrap();
     let gone = house.here.deactivate_machine(&client, shop.project, id, "machine-1".into()).await;
     assert_eq!(refusal(gone), LicenseError::UnknownMachine.into());
-    house.here.use_license(&client, shop.project, id, machine(2)).await.unwrap();
+    house.here.use_license(&client, shop.project, id, machine(2), UsedBy::Verification).await.unwrap();
     house.here.unbind_license(&context(seller), id).await.unwrap();
     house.here.disable_license(&context(seller), id).await.unwrap();
-    assert!(house.here.use_license(&client, shop.project, id, machine(3)).await.is_err());
+    assert!(house.here.use_license(&client, shop.project, id, machine(3), UsedBy::Verification).await.is_err());
     house.here.enable_license(&context(seller), id).await.unwrap();
-    house.here.use_license(&client, shop.project, id, machine(3)).await.unwrap();
+    house.here.use_license(&client, shop.project, id, machine(3), UsedBy::Verification).await.unwrap();
     house.here.renew_license(&context(house.boss), id, 30).await.unwrap();
     house.here.revoke_license(&context(seller), id, Some("chargeback".into())).await.unwrap();
-    assert!(house.here.use_license(&client, shop.project, id, machine(3)).await.is_err());
+    assert!(house.here.use_license(&client, shop.project, id, machine(3), UsedBy::Verification).await.is_err());
     house.leave().await;
 }
 
@@ -106,10 +110,10 @@ async fn a_licence_is_its_sellers_and_its_projects_business_and_nobody_elses() {
     let renewed = house.here.renew_license(&context(seller), id, 10).await;
     assert_eq!(refusal(renewed), Refusal::Forbidden, "days are the vendor's to give");
     let client = by_itself(house.boss);
-    let elsewhere = house.here.use_license(&client, other_shop.project, id, machine(1)).await;
+    let elsewhere = house.here.use_license(&client, other_shop.project, id, machine(1), UsedBy::Verification).await;
     assert_eq!(refusal(elsewhere), Refusal::NotFound("license"));
     house.here.disable_project(&context(house.boss), shop.project).await.unwrap();
-    let stopped = house.here.use_license(&client, shop.project, id, machine(1)).await;
+    let stopped = house.here.use_license(&client, shop.project, id, machine(1), UsedBy::Verification).await;
     assert_eq!(refusal(stopped), ProjectError::Disabled.into());
     house.leave().await;
 }

@@ -8,7 +8,7 @@ use quotary_commands::{CommandError, Commands, Refusal};
 use quotary_domain::account::{AccountError, BasisPoints};
 use quotary_domain::agent_quota::AgentQuotaError;
 use quotary_domain::ledger::LedgerAccount;
-use quotary_domain::license::{License, LicenseStatus, Machine};
+use quotary_domain::license::{License, LicenseStatus, Machine, UsedBy};
 use quotary_domain::license_batch::{BatchStatus, LicenseBatch, LicenseBatchError, StopReason};
 use quotary_domain::order::{Money, OrderError, OrderStatus, Payment};
 use quotary_domain::{AccountId, Actor, BatchId, LicenseId, Role};
@@ -309,10 +309,12 @@ async fn licences_of_a_refunded_batch_are_refused_at_once_and_disabled_once_each
     house.here.disable_license(&boss, all[1]).await.unwrap();
     house.here.refund_batch(&boss, batch).await.unwrap();
 
-    let machine = Machine { fingerprint_hash: "m".into(), name: None };
+    let machine = Machine::of("m");
     let there = house.another("there").await;
     for process in [&house.here, &there] {
-        let used = process.use_license(&by_itself(house.boss), shop.project, all[2], machine.clone()).await;
+        let used = process
+            .use_license(&by_itself(house.boss), shop.project, all[2], machine.clone(), UsedBy::Verification)
+            .await;
         assert_eq!(refusal(used), Refusal::BatchRefunded, "before it is disabled");
     }
     assert_eq!(refusal(house.here.enable_license(&boss, all[1]).await), Refusal::BatchRefunded);

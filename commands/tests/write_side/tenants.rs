@@ -2,7 +2,7 @@
 
 use quotary_commands::project::change::ChangeProject;
 use quotary_commands::{CommandError, Outcome, Refusal};
-use quotary_domain::license::Machine;
+use quotary_domain::license::{Machine, UsedBy};
 use quotary_domain::license_batch::ExportFormat;
 use quotary_domain::project;
 
@@ -35,9 +35,9 @@ async fn another_tenants_ids_do_not_exist_for_any_use_case() {
     };
     let head = house.head().await;
     let agent = seller.account_id;
-    let machine = || Machine { fingerprint_hash: "m".into(), name: None };
-    let terms = quotary_domain::license::LicenseTerms { duration_days: None, max_machines: 1, features: vec![] };
-    let plan = project::Plan { name: "x".into(), unit_price: quota(0), terms };
+    let machine = || Machine::of("m");
+    let terms = quotary_domain::license::LicenseTerms::usual(None, 1, vec![]);
+    let plan = project::Plan::new("x".into(), quota(0), terms);
     // A cache that knows the aggregates and one that does not give the same answers.
     for by in [&house.here, &there] {
         let c = context(stranger);
@@ -66,8 +66,8 @@ async fn another_tenants_ids_do_not_exist_for_any_use_case() {
         hidden(by.revoke_license(&c, license, None).await);
         hidden(by.renew_license(&c, license, 1).await);
         hidden(by.unbind_license(&c, license).await);
-        hidden(by.use_license(&c, shop.project, license, machine()).await);
-        hidden(by.use_license(&c, own_shop, license, machine()).await);
+        hidden(by.use_license(&c, shop.project, license, machine(), UsedBy::Verification).await);
+        hidden(by.use_license(&c, own_shop, license, machine(), UsedBy::Verification).await);
         hidden(by.deactivate_machine(&c, shop.project, license, "m".into()).await);
     }
     assert_eq!(house.head().await, head, "nothing was written");

@@ -64,10 +64,11 @@ impl LicenseData {
     ) -> Option<Self> {
         let issue = license.issue.as_ref()?;
         let fingerprint_hash = match event {
-            LicenseEvent::LicenseActivated { machine, .. } | LicenseEvent::MachineBound { machine } => {
+            LicenseEvent::LicenseActivated { machine, .. } | LicenseEvent::MachineBound { machine, .. } => {
                 Some(machine.fingerprint_hash.clone())
             }
-            LicenseEvent::MachineDeactivated { fingerprint_hash } => Some(fingerprint_hash.clone()),
+            LicenseEvent::MachineDeactivated { fingerprint_hash }
+            | LicenseEvent::MachineLapsed { fingerprint_hash } => Some(fingerprint_hash.clone()),
             _ => None,
         };
         let days = if let LicenseEvent::LicenseRenewed { days, .. } = event { Some(*days) } else { None };

@@ -68,11 +68,21 @@ impl CallbackType {
     #[must_use]
     pub fn of_license(event: &LicenseEvent) -> Option<Self> {
         Some(match event {
-            LicenseEvent::LicenseIssued(_) => return None,
+            LicenseEvent::LicenseIssued(_)
+            | LicenseEvent::MachineChanged { .. }
+            | LicenseEvent::LeaseExtended { .. }
+            | LicenseEvent::ValidityBegan { .. }
+            | LicenseEvent::UsageReported { over_limit: false, .. }
+            | LicenseEvent::LicenseMoved { .. }
+            | LicenseEvent::LicenseTransferred { .. } => return None,
             LicenseEvent::LicenseActivated { .. } => Self::LicenseActivated,
-            LicenseEvent::MachineBound { .. } => Self::LicenseMachineBound,
-            LicenseEvent::MachineDeactivated { .. } => Self::LicenseMachineDeactivated,
-            LicenseEvent::LicenseUnbound {} => Self::LicenseUnbound,
+            LicenseEvent::MachineBound { over_limit: true, .. }
+            | LicenseEvent::UsageReported { over_limit: true, .. } => Self::LicenseOverLimit,
+            LicenseEvent::MachineBound { over_limit: false, .. } => Self::LicenseMachineBound,
+            LicenseEvent::MachineDeactivated { .. } | LicenseEvent::MachineLapsed { .. } => {
+                Self::LicenseMachineDeactivated
+            }
+            LicenseEvent::LicenseUnbound { .. } => Self::LicenseUnbound,
             LicenseEvent::LicenseDisabled {} => Self::LicenseDisabled,
             LicenseEvent::LicenseEnabled {} => Self::LicenseEnabled,
             LicenseEvent::LicenseRevoked { .. } => Self::LicenseRevoked,

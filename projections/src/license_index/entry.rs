@@ -3,7 +3,8 @@
 //! Folds like `License::evolve`, without what verification does not ask for.
 
 use chrono::{DateTime, Utc};
-use quotary_domain::license::{License, LicenseEvent, LicenseStatus};
+use quotary_domain::license::verification::Binding;
+use quotary_domain::license::{License, LicenseEvent, LicenseStatus, Machine};
 use quotary_domain::{BatchId, LicenseId};
 
 use super::prefix::HashPrefix;
@@ -58,14 +59,19 @@ pub(super) struct Origin {
     pub batch: BatchMark,
 }
 
-/// The machines of a licence; nearly always none or one.
+/// The machines of a licence; nearly always none or one, without a lease.
 #[derive(Clone, Debug)]
 enum Machines {
     None,
     One(HashPrefix),
     /// Sorted.
     Many(Box<[HashPrefix]>),
+    /// Sorted; machines that have to be heard of.
+    Leased(Box<[Leased]>),
 }
+
+/// A machine and the end of its lease, in Unix microseconds.
+type Leased = (HashPrefix, i64);
 
 /// What a licence is loaded with from the read model.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +85,7 @@ pub(super) struct Columns {
 }
 
 impl Entry {
-    /// A licence just issued.
+    /// A licence just issued, with a validity that begins later.
     pub(super) fn issued(key: HashPrefix, license_id: LicenseId, of: Origin, sequence: u64) -> Self {
         Self {
             key,
@@ -105,16 +111,15 @@ impl Entry {
             revoked: state.revoked,
         };
         let mut entry = Self::of_columns(key, license_id, of, &columns);
-        let machines = state.machines.iter().map(|machine| HashPrefix::of_text(&machine.fingerprint_hash));
-        entry.machines = Machines::from_list(machines.collect());
+        entry.machines = Machines::from_list(state.machines.iter().map(leased).collect());
         entry
     }
 
     /// A licence as the read model has it, still without its machines.
     pub(super) fn of_columns(key: HashPrefix, license_id: LicenseId, of: Origin, columns: &Columns) -> Self {
         let mut entry = Self::issued(key, license_id, of, columns.sequence);
-        entry.activated_at = columns.activated_at.map_or(NEVER, |at| at.timestamp_micros());
-        entry.expires_at = columns.expires_at.map_or(NEVER, |at| at.timestamp_micros());
+        entry.activated_at = micros(columns.activated_at);
+        entry.expires_at = micros(columns.expires_at);
         entry.set(IN_USE, columns.in_use);
         entry.set(DISABLED, columns.disabled);
         entry.set(REVOKED, columns.revoked);
@@ -124,23 +129,37 @@ impl Entry {
     pub(super) fn apply(&mut self, event: &LicenseEvent, sequence: u64) {
         self.sequence = short(sequence);
         match event {
-            // That it is over follows from its end.
-            LicenseEvent::LicenseIssued(_) | LicenseEvent::LicenseExpired { .. } => {}
+            LicenseEvent::LicenseIssued(issue) => self.expires_at = micros(issue.expires_at),
             LicenseEvent::LicenseActivated { activated_at, expires_at, machine } => {
                 self.activated_at = activated_at.timestamp_micros();
-                self.expires_at = expires_at.map_or(NEVER, |end| end.timestamp_micros());
-                self.bind(HashPrefix::of_text(&machine.fingerprint_hash));
+                self.expires_at = micros(*expires_at);
+                self.bind(leased(machine));
             }
-            LicenseEvent::MachineBound { machine } => self.bind(HashPrefix::of_text(&machine.fingerprint_hash)),
-            LicenseEvent::MachineDeactivated { fingerprint_hash } => {
-                let gone = HashPrefix::of_text(fingerprint_hash);
-                let rest = self.machines.list().iter().copied().filter(|machine| *machine != gone).collect();
-                self.machines = Machines::from_list(rest);
+            LicenseEvent::MachineBound { machine, .. } => self.bind(leased(machine)),
+            LicenseEvent::MachineChanged { fingerprint_hash, machine } => {
+                self.take_off(fingerprint_hash);
+                self.bind(leased(machine));
             }
-            LicenseEvent::LicenseUnbound {} => {
+            LicenseEvent::LeaseExtended { fingerprint_hash, held_until } => {
+                let machine = HashPrefix::of_text(fingerprint_hash);
+                if self.binding(machine) != Binding::Unbound {
+                    self.take_off(fingerprint_hash);
+                    self.bind((machine, held_until.timestamp_micros()));
+                }
+            }
+            LicenseEvent::MachineDeactivated { fingerprint_hash }
+            | LicenseEvent::MachineLapsed { fingerprint_hash } => {
+                self.take_off(fingerprint_hash);
+            }
+            LicenseEvent::LicenseUnbound { .. } | LicenseEvent::LicenseTransferred { .. } => {
                 self.machines = Machines::None;
                 self.set(IN_USE, false);
             }
+            LicenseEvent::ValidityBegan { expires_at } => self.expires_at = expires_at.timestamp_micros(),
+            // The offer, which is the index's to know, changes with it.
+            LicenseEvent::LicenseMoved { expires_at, .. } => self.expires_at = micros(*expires_at),
+            // That it is over follows from its end.
+            LicenseEvent::UsageReported { .. } | LicenseEvent::LicenseExpired { .. } => {}
             LicenseEvent::LicenseDisabled {} => self.set(DISABLED, true),
             LicenseEvent::LicenseEnabled {} => self.set(DISABLED, false),
             LicenseEvent::LicenseRevoked { .. } => self.set(REVOKED, true),
@@ -153,17 +172,24 @@ impl Entry {
     }
 
     /// Adds a machine; for the fold and for loading.
-    pub(super) fn bind(&mut self, machine: HashPrefix) {
-        let mut machines = self.machines.list().to_vec();
+    fn bind(&mut self, machine: Leased) {
+        let mut machines = self.machines.to_list();
         machines.push(machine);
         self.machines = Machines::from_list(machines);
         self.set(IN_USE, true);
     }
 
+    fn take_off(&mut self, fingerprint_hash: &str) {
+        let gone = HashPrefix::of_text(fingerprint_hash);
+        let mut machines = self.machines.to_list();
+        machines.retain(|(machine, _)| *machine != gone);
+        self.machines = Machines::from_list(machines);
+    }
+
     /// Adds a machine that the read model knows; whether the licence is in use is known already.
-    pub(super) fn load_machine(&mut self, machine: HashPrefix) {
+    pub(super) fn load_machine(&mut self, machine: HashPrefix, held_until: Option<DateTime<Utc>>) {
         let in_use = self.has(IN_USE);
-        self.bind(machine);
+        self.bind((machine, micros(held_until)));
         self.set(IN_USE, in_use);
     }
 
@@ -219,16 +245,37 @@ impl Entry {
         time(self.expires_at)
     }
 
-    pub(super) fn is_bound_to(&self, machine: HashPrefix) -> bool {
+    /// Whether it is bound to the machine.
+    pub(super) fn binding(&self, machine: HashPrefix) -> Binding {
+        let bound = |is_bound| if is_bound { Binding::Bound } else { Binding::Unbound };
         match &self.machines {
-            Machines::None => false,
-            Machines::One(only) => *only == machine,
-            Machines::Many(sorted) => sorted.binary_search(&machine).is_ok(),
+            Machines::None => Binding::Unbound,
+            Machines::One(only) => bound(*only == machine),
+            Machines::Many(sorted) => bound(sorted.binary_search(&machine).is_ok()),
+            Machines::Leased(sorted) => match sorted.binary_search_by_key(&machine, |(known, _)| *known) {
+                Ok(place) => time(sorted[place].1).map_or(Binding::Bound, Binding::HeldUntil),
+                Err(_) => Binding::Unbound,
+            },
         }
     }
 
+    /// How many machines it is bound to.
     pub(super) fn machine_count(&self) -> u32 {
-        u32::try_from(self.machines.list().len()).unwrap_or(u32::MAX)
+        let count = match &self.machines {
+            Machines::None => 0,
+            Machines::One(_) => 1,
+            Machines::Many(sorted) => sorted.len(),
+            Machines::Leased(sorted) => sorted.len(),
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// How many of its machines were heard of within their lease, or need not be.
+    pub(super) fn live_count(&self, at: DateTime<Utc>) -> u32 {
+        let Machines::Leased(sorted) = &self.machines else { return self.machine_count() };
+        let now = at.timestamp_micros();
+        let live = sorted.iter().filter(|(_, until)| *until == NEVER || *until > now).count();
+        u32::try_from(live).unwrap_or(u32::MAX)
     }
 
     fn has(&self, flag: u8) -> bool {
@@ -241,24 +288,34 @@ impl Entry {
 }
 
 impl Machines {
-    fn list(&self) -> &[HashPrefix] {
+    fn to_list(&self) -> Vec<Leased> {
         match self {
-            Self::None => &[],
-            Self::One(only) => std::slice::from_ref(only),
-            Self::Many(sorted) => sorted,
+            Self::None => vec![],
+            Self::One(only) => vec![(*only, NEVER)],
+            Self::Many(sorted) => sorted.iter().map(|machine| (*machine, NEVER)).collect(),
+            Self::Leased(sorted) => sorted.to_vec(),
         }
     }
 
-    fn from_list(mut list: Vec<HashPrefix>) -> Self {
+    fn from_list(mut list: Vec<Leased>) -> Self {
+        list.sort_unstable();
         match list.as_slice() {
             [] => Self::None,
-            [only] => Self::One(*only),
-            _ => {
-                list.sort_unstable();
-                Self::Many(list.into_boxed_slice())
+            [(only, NEVER)] => Self::One(*only),
+            many if many.iter().all(|(_, until)| *until == NEVER) => {
+                Self::Many(list.into_iter().map(|(machine, _)| machine).collect())
             }
+            _ => Self::Leased(list.into_boxed_slice()),
         }
     }
+}
+
+fn leased(machine: &Machine) -> Leased {
+    (HashPrefix::of_text(&machine.fingerprint_hash), micros(machine.held_until))
+}
+
+fn micros(at: Option<DateTime<Utc>>) -> i64 {
+    at.map_or(NEVER, |at| at.timestamp_micros())
 }
 
 fn time(micros: i64) -> Option<DateTime<Utc>> {

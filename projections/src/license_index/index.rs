@@ -22,21 +22,8 @@ use crate::freshness::{Effect, Freshness, step};
 pub(super) struct Offer {
     pub project_id: ProjectId,
     pub plan_id: PlanId,
-    pub duration_days: Option<u32>,
-    pub max_machines: u32,
-    pub features: Arc<[String]>,
-}
-
-impl Offer {
-    pub(super) fn new(project_id: ProjectId, plan_id: PlanId, terms: &LicenseTerms) -> Self {
-        Self {
-            project_id,
-            plan_id,
-            duration_days: terms.duration_days,
-            max_machines: terms.max_machines,
-            features: terms.features.as_slice().into(),
-        }
-    }
+    pub plan_version: u32,
+    pub terms: Arc<LicenseTerms>,
 }
 
 #[derive(Default)]
@@ -102,11 +89,15 @@ impl LicenseIndex {
             let entry = self.issued(license_id, issue, sequence);
             return if self.licenses.insert(entry) == Inserted::New { Effect::Applied } else { Effect::Old };
         }
+        let moved = self.moved(license_id, event);
         let effect = self.licenses.change(license_id, |entry| {
             let effect = step(entry.sequence(), sequence);
             match effect {
                 Effect::Applied if entry.is_doubtful() => entry.doubt(sequence),
-                Effect::Applied => entry.apply(event, sequence),
+                Effect::Applied => {
+                    entry.apply(event, sequence);
+                    entry.offer = moved.unwrap_or(entry.offer);
+                }
                 Effect::Gap => entry.doubt(sequence),
                 Effect::Old | Effect::Unrelated => {}
             }
@@ -116,12 +107,27 @@ impl LicenseIndex {
     }
 
     fn issued(&self, license_id: LicenseId, issue: &Issue, sequence: u64) -> Entry {
-        Entry::issued(HashPrefix::of_text(&issue.key_hash), license_id, self.origin(issue), sequence)
+        let state = License { expires_at: issue.expires_at, ..License::default() };
+        Entry::of_state(HashPrefix::of_text(&issue.key_hash), license_id, self.origin(issue), &state, sequence)
     }
 
     fn origin(&self, issue: &Issue) -> Origin {
-        let offer = self.offer_number(Offer::new(issue.project_id, issue.plan_id, &issue.terms));
+        let offer = self.offer_number(Offer {
+            project_id: issue.project_id,
+            plan_id: issue.plan_id,
+            plan_version: issue.plan_version,
+            terms: Arc::new(issue.terms.clone()),
+        });
         Origin { offer, batch: BatchMark::of(issue.batch_id) }
+    }
+
+    /// The number of the offer that a licence goes over to, if the event says so. Its project never changes.
+    fn moved(&self, license_id: LicenseId, event: &LicenseEvent) -> Option<u32> {
+        let LicenseEvent::LicenseMoved { plan_id, plan_version, terms, .. } = event else { return None };
+        let before = self.licenses.change(license_id, |entry| entry.offer)?;
+        let project_id = self.offer(before, |offer| offer.project_id)?;
+        let terms = Arc::new(terms.clone());
+        Some(self.offer_number(Offer { project_id, plan_id: *plan_id, plan_version: *plan_version, terms }))
     }
 
     /// Takes over the state of a licence after a command of this process, or as read from the log, if it is newer.

@@ -3,13 +3,13 @@
 //! Everything is read in one snapshot together with the checkpoints, so the feed can go on right behind it; events that
 //! are delivered again are known by their sequence.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use quotary_domain::license::LicenseTerms;
-use quotary_domain::project::{Credentials, Plan, SigningKey};
-use quotary_domain::{ApiKeyId, BatchId, LicenseId, PlanId, ProjectId, Quota, QuotaError, Sealed};
+use quotary_domain::license::verification::Binding;
+use quotary_domain::project::{Credentials, SigningKey};
+use quotary_domain::{ApiKeyId, BatchId, LicenseId, ProjectId, Sealed};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use super::index::{LicenseIndex, Offer};
 use super::prefix::HashPrefix;
 use super::project::ProjectEntry;
 use crate::generation::{self, GenerationError};
+use crate::licenses;
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,8 @@ pub enum LoadError {
     #[error("the read models' checkpoints can't be read")]
     Generation(#[from] GenerationError),
     /// A read model holds something that no event can have led to.
-    #[error("the features of a licence or plan are no list of texts")]
-    Features(#[from] serde_json::Error),
-    /// A price out of its limits.
-    #[error("the price of a plan is no amount of quota")]
-    Price(#[from] QuotaError),
+    #[error("the terms of a licence can't be read")]
+    Terms(#[from] serde_json::Error),
     /// The read models disagree.
     #[error("the read model has machines of the unknown licence {0}")]
     UnknownLicense(LicenseId),
@@ -56,9 +54,11 @@ struct LicenseRow {
     batch_id: Uuid,
     project_id: Uuid,
     plan_id: Uuid,
+    plan_version: i64,
     duration_days: Option<i64>,
     max_machines: i64,
     features: String,
+    policy: Option<String>,
     key_hash: String,
     activated_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
@@ -111,32 +111,20 @@ impl LicenseIndex {
     }
 
     async fn load_projects(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
-        let mut plans: BTreeMap<Uuid, BTreeMap<PlanId, Plan>> = BTreeMap::new();
-        let select = "select project_id, plan_id, name, duration_days::bigint, max_machines::bigint, unit_price,
-                             features::text from read.plans";
-        let mut rows =
-            sqlx::query_as::<_, (Uuid, Uuid, String, Option<i64>, i64, i64, String)>(select).fetch(&mut *snapshot);
-        while let Some((project, plan, name, days, machines, price, features)) = rows.try_next().await? {
-            let terms = terms(days, machines, &features)?;
-            let plan_of = Plan { name, unit_price: Quota::new(price)?, terms };
-            plans.entry(project).or_default().insert(plan.into(), plan_of);
-        }
-        drop(rows);
         let select = "select project_id, tenant_id, disabled, api_key_id, api_secret, previous_api_key_id,
                              previous_api_secret, previous_until, signing_key_id, signing_public_key,
                              signing_secret_key, sequence from read.projects";
         let mut rows = sqlx::query_as::<_, ProjectRow>(select).fetch(snapshot);
         while let Some(row) = rows.try_next().await? {
-            let plans = plans.remove(&row.project_id).unwrap_or_default();
-            self.projects.take(row.entry(plans));
+            self.projects.take(row.entry());
         }
         Ok(())
     }
 
     async fn load_licenses(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
         let select =
-            "select license_id, batch_id, project_id, plan_id, duration_days, max_machines, features::text as features,
-                             key_hash, activated_at, expires_at, in_use, disabled, revoked, sequence
+            "select license_id, batch_id, project_id, plan_id, plan_version, duration_days, max_machines,
+                             features::text as features, policy::text as policy, key_hash, activated_at, expires_at, in_use, disabled, revoked, sequence
                       from read.licenses";
         let mut rows = sqlx::query_as::<_, LicenseRow>(select).fetch(snapshot);
         // Licences stand in the table by batch, so most have the offer of the one before.
@@ -144,10 +132,7 @@ impl LicenseIndex {
         while let Some(row) = rows.try_next().await? {
             let offer = match &last {
                 Some((before, number)) if before.has_offer_of(&row) => *number,
-                _ => {
-                    let terms = terms(row.duration_days, row.max_machines, &row.features)?;
-                    self.offer_number(Offer::new(row.project_id.into(), row.plan_id.into(), &terms))
-                }
+                _ => self.offer_number(row.offer()?),
             };
             self.licenses.insert(row.entry(offer));
             last = Some((row, offer));
@@ -166,14 +151,14 @@ impl LicenseIndex {
 
     async fn load_machines(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
         // The sequence tells whether the entry is the one loaded, or a newer one of a command meanwhile.
-        let select = "select m.license_id, m.fingerprint_hash, l.sequence from read.machines m
+        let select = "select m.license_id, m.fingerprint_hash, m.held_until, l.sequence from read.machines m
                       join read.licenses l using (license_id)";
-        let mut rows = sqlx::query_as::<_, (Uuid, String, i64)>(select).fetch(snapshot);
-        while let Some((license, fingerprint_hash, sequence)) = rows.try_next().await? {
+        let mut rows = sqlx::query_as::<_, (Uuid, String, Option<DateTime<Utc>>, i64)>(select).fetch(snapshot);
+        while let Some((license, fingerprint_hash, held_until, sequence)) = rows.try_next().await? {
             let machine = HashPrefix::of_text(&fingerprint_hash);
             let known = self.licenses.change(license.into(), |entry| {
-                if entry.sequence() == sequence.cast_unsigned() && !entry.is_bound_to(machine) {
-                    entry.load_machine(machine);
+                if entry.sequence() == sequence.cast_unsigned() && entry.binding(machine) == Binding::Unbound {
+                    entry.load_machine(machine, held_until);
                 }
             });
             known.ok_or(LoadError::UnknownLicense(license.into()))?;
@@ -185,10 +170,22 @@ impl LicenseIndex {
 impl LicenseRow {
     fn has_offer_of(&self, other: &Self) -> bool {
         self.plan_id == other.plan_id
+            && self.plan_version == other.plan_version
             && self.project_id == other.project_id
             && self.duration_days == other.duration_days
             && self.max_machines == other.max_machines
             && self.features == other.features
+            && self.policy == other.policy
+    }
+
+    fn offer(&self) -> Result<Offer, serde_json::Error> {
+        let terms = licenses::terms(self.duration_days, self.max_machines, &self.features, self.policy.as_deref())?;
+        Ok(Offer {
+            project_id: self.project_id.into(),
+            plan_id: self.plan_id.into(),
+            plan_version: u32::try_from(self.plan_version).unwrap_or(u32::MAX),
+            terms: Arc::new(terms),
+        })
     }
 
     fn entry(&self, offer: u32) -> Entry {
@@ -206,7 +203,7 @@ impl LicenseRow {
 }
 
 impl ProjectRow {
-    fn entry(self, plans: BTreeMap<PlanId, Plan>) -> ProjectEntry {
+    fn entry(self) -> ProjectEntry {
         let credentials = |id, secret| Credentials { api_key_id: ApiKeyId(id), api_secret: Sealed(secret) };
         let previous = match (self.previous_api_key_id, self.previous_api_secret, self.previous_until) {
             (Some(id), Some(secret), Some(until)) => Some((credentials(id, secret), until)),
@@ -216,7 +213,6 @@ impl ProjectRow {
             project_id: ProjectId(self.project_id),
             tenant_id: self.tenant_id.into(),
             disabled: self.disabled,
-            plans,
             credentials: Some(credentials(self.api_key_id, self.api_secret)),
             previous_credentials: previous,
             signing_key: Some(SigningKey {
@@ -228,12 +224,4 @@ impl ProjectRow {
             doubtful: false,
         }
     }
-}
-
-fn terms(days: Option<i64>, machines: i64, features: &str) -> Result<LicenseTerms, serde_json::Error> {
-    Ok(LicenseTerms {
-        duration_days: days.and_then(|days| u32::try_from(days).ok()),
-        max_machines: u32::try_from(machines).unwrap_or_default(),
-        features: serde_json::from_str(features)?,
-    })
 }

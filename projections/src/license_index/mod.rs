@@ -19,4 +19,4 @@ pub use index::LicenseIndex;
 pub use load::{LoadError, Loaded};
 pub use prefix::HashPrefix;
 pub use project::ProjectEntry;
-pub use verify::{LicenseView, Verdict, verify};
+pub use verify::{Asked, LicenseView, Lookup, verify};

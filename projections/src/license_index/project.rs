@@ -1,13 +1,12 @@
 //! Projects as verification needs them: whether they work, and the credentials of their client software.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-use quotary_domain::project::{Credentials, Plan, Project, ProjectEvent, SigningKey};
-use quotary_domain::{PlanId, ProjectId, TenantId};
+use quotary_domain::project::{Credentials, Project, ProjectEvent, SigningKey};
+use quotary_domain::{ProjectId, TenantId};
 
 use crate::freshness::{Effect, step};
 
@@ -20,8 +19,6 @@ pub struct ProjectEntry {
     pub tenant_id: TenantId,
     /// Disabled projects neither issue nor verify.
     pub disabled: bool,
-    /// Its plans.
-    pub plans: BTreeMap<PlanId, Plan>,
     /// What its client software signs with.
     pub credentials: Option<Credentials>,
     /// The credentials before, and the end of their overlap.
@@ -53,7 +50,6 @@ impl ProjectEntry {
             project_id,
             tenant_id,
             disabled: state.disabled,
-            plans: state.plans.clone(),
             credentials: state.credentials.clone(),
             previous_credentials: state.previous_credentials.clone(),
             signing_key: state.signing_key.clone(),
@@ -74,10 +70,9 @@ impl ProjectEntry {
                 let before = self.credentials.replace(credentials.clone());
                 self.previous_credentials = before.map(|before| (before, *previous_until));
             }
-            ProjectEvent::PlanAdded { plan_id, plan } => {
-                self.plans.insert(*plan_id, plan.clone());
-            }
             ProjectEvent::ProjectChanged(_)
+            | ProjectEvent::PlanAdded { .. }
+            | ProjectEvent::PlanChanged { .. }
             | ProjectEvent::ProjectGranted { .. }
             | ProjectEvent::GrantRevoked { .. }
             | ProjectEvent::CallbackTypesChosen { .. }

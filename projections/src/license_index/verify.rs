@@ -1,11 +1,13 @@
 //! What a verification is answered, from memory alone.
 //!
-//! The order of the checks is fixed: unknown, another project's, project disabled, revoked, disabled, expired, machines.
+//! The order of the checks is fixed: unknown, another project's, project disabled; then those of the licence itself, by the
+//! same rule as the log's ([`judge`]).
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use quotary_domain::license::LicenseStatus;
+use quotary_domain::license::verification::{Binding, Question, Standing, Verdict, judge};
+use quotary_domain::license::{LicenseStatus, LicenseTerms};
 use quotary_domain::{LicenseId, PlanId, ProjectId};
 
 use super::entry::{BatchMark, Entry};
@@ -18,95 +20,96 @@ use super::prefix::HashPrefix;
 pub struct LicenseView {
     pub license_id: LicenseId,
     pub plan_id: PlanId,
+    pub plan_version: u32,
     /// At the time of asking.
     pub status: LicenseStatus,
     pub activated_at: Option<DateTime<Utc>>,
-    /// `None` before activation and for perpetual licences.
+    /// `None` before validity begins and for perpetual licences.
     pub expires_at: Option<DateTime<Utc>>,
-    pub features: Arc<[String]>,
-    /// How many machines it is bound to.
+    pub terms: Arc<LicenseTerms>,
+    /// How many places are taken.
     pub machines: u32,
-    pub max_machines: u32,
+    /// Until when the machine that asks holds its place; `None` if it is not bound or need not be heard of.
+    pub held_until: Option<DateTime<Utc>>,
+    /// The event that it stands at.
+    pub sequence: u64,
 }
 
-/// What is to be answered.
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// By whose client software.
+    pub project_id: ProjectId,
+    /// The key.
+    pub key: HashPrefix,
+    /// The machine.
+    pub fingerprint: HashPrefix,
+    /// What is asked of the licence.
+    pub question: Question<'a>,
+}
+
+/// What is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Lookup {
     /// No such key; other tenants' keys are as unknown as wrong ones.
     NotFound,
     /// The key is another project's.
     OtherProject,
     /// The project is disabled.
     ProjectDisabled,
-    /// Ended for good.
-    Revoked(LicenseView),
-    /// Disabled for now.
-    Disabled(LicenseView),
-    /// Its validity is over.
-    Expired(LicenseView),
-    /// Unused, or the machine is not bound and there is room: a command decides.
-    NeedsActivation(LicenseView),
-    /// The machine is not bound and there is no room.
-    TooManyMachines(LicenseView),
-    /// Good.
-    Valid(LicenseView),
     /// Events were missed: the log must be asked about this licence, or about the project if none is named.
     Doubtful(Option<LicenseId>),
+    /// The licence, and what is to be answered about it.
+    License(Verdict, LicenseView),
 }
 
-/// Checks a key on a machine for a project at `now`. The caller has seen that the index is trusted.
+/// Looks a key up for a project. The caller has seen that the index is trusted.
 #[must_use]
-pub fn verify(
-    index: &LicenseIndex,
-    project_id: ProjectId,
-    key: HashPrefix,
-    fingerprint: HashPrefix,
-    now: DateTime<Utc>,
-) -> Verdict {
-    let look = |entry: &Entry| Seen {
-        doubtful: entry.is_doubtful(),
-        bound: entry.is_bound_to(fingerprint),
-        offer: entry.offer,
-        batch: entry.batch,
-        view: LicenseView {
-            license_id: entry.license_id,
-            plan_id: PlanId::default(),
-            status: entry.status(now),
-            activated_at: entry.activated_at(),
-            expires_at: entry.expires_at(),
-            features: Arc::default(),
-            machines: entry.machine_count(),
-            max_machines: 0,
-        },
+pub fn verify(index: &LicenseIndex, asked: &Asked<'_>) -> Lookup {
+    let Some(seen) = index.licenses.read(asked.key, |entry| Seen::of(entry, asked)) else {
+        return Lookup::NotFound;
     };
-    let Some(Seen { doubtful, bound, offer, batch, mut view }) = index.licenses.read(key, look) else {
-        return Verdict::NotFound;
+    let license_id = seen.license_id;
+    if seen.doubtful {
+        return Lookup::Doubtful(Some(license_id));
+    }
+    let offer =
+        index.offer(seen.offer, |offer| (offer.project_id, offer.plan_id, offer.plan_version, offer.terms.clone()));
+    let project_id = asked.project_id;
+    let Some((disabled, doubtful, tenant_id)) =
+        index.projects.read(project_id, |project| (project.disabled, project.doubtful, project.tenant_id))
+    else {
+        return Lookup::Doubtful(None);
+    };
+    let Some((_, plan_id, plan_version, terms)) = offer.as_ref().filter(|offer| offer.0 == project_id) else {
+        let owner = offer.and_then(|(owner, ..)| index.projects.read(owner, |other| other.tenant_id));
+        return if owner == Some(tenant_id) { Lookup::OtherProject } else { Lookup::NotFound };
     };
     if doubtful {
-        return Verdict::Doubtful(Some(view.license_id));
+        return Lookup::Doubtful(None);
     }
-    let license_project = index.offer(offer, |offer| {
-        view.plan_id = offer.plan_id;
-        view.features = offer.features.clone();
-        view.max_machines = offer.max_machines;
-        offer.project_id
-    });
-    let Some(project) =
-        index.projects.read(project_id, |project| (project.doubtful, project.disabled, project.tenant_id))
-    else {
-        return Verdict::Doubtful(None);
+    if disabled {
+        return Lookup::ProjectDisabled;
+    }
+    // Until each of its licences is disabled, the log says whether it is this batch that was refunded.
+    if !has_ended(seen.status) && index.may_be_refunded(seen.batch) {
+        return Lookup::Doubtful(Some(license_id));
+    }
+    let standing = seen.standing(terms);
+    let verdict = judge(terms, &standing, &asked.question);
+    let view = LicenseView {
+        license_id,
+        plan_id: *plan_id,
+        plan_version: *plan_version,
+        status: seen.status,
+        activated_at: seen.activated_at,
+        expires_at: seen.expires_at,
+        terms: terms.clone(),
+        machines: standing.taken,
+        held_until: seen.binding.held_until(),
+        sequence: seen.sequence,
     };
-    if license_project != Some(project_id) {
-        let owner = license_project.and_then(|id| index.projects.read(id, |other| other.tenant_id));
-        return if owner == Some(project.2) { Verdict::OtherProject } else { Verdict::NotFound };
-    }
-    match project {
-        (true, ..) => Verdict::Doubtful(None),
-        (_, true, _) => Verdict::ProjectDisabled,
-        // Until each of its licences is disabled, the log says whether it is this batch that was refunded.
-        _ if !has_ended(view.status) && index.may_be_refunded(batch) => Verdict::Doubtful(Some(view.license_id)),
-        _ => judge(view, bound),
-    }
+    Lookup::License(verdict, view)
 }
 
 /// Whether the licence is refused anyway.
@@ -114,26 +117,45 @@ fn has_ended(status: LicenseStatus) -> bool {
     matches!(status, LicenseStatus::Disabled | LicenseStatus::Revoked)
 }
 
+/// What is copied out of an entry under its shard's lock.
 struct Seen {
+    license_id: LicenseId,
     doubtful: bool,
-    bound: bool,
     offer: u32,
     batch: BatchMark,
-    view: LicenseView,
+    status: LicenseStatus,
+    activated_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    binding: Binding,
+    bound: u32,
+    live: u32,
+    sequence: u64,
 }
 
-fn judge(view: LicenseView, bound: bool) -> Verdict {
-    match view.status {
-        LicenseStatus::Revoked => Verdict::Revoked(view),
-        LicenseStatus::Disabled => Verdict::Disabled(view),
-        LicenseStatus::Expired => Verdict::Expired(view),
-        LicenseStatus::Unused | LicenseStatus::Active if bound => Verdict::Valid(view),
-        // A command binds the first machine of an activated licence that gave all its places back as well.
-        LicenseStatus::Unused | LicenseStatus::Active
-            if view.activated_at.is_none() || view.machines < view.max_machines =>
-        {
-            Verdict::NeedsActivation(view)
+impl Seen {
+    fn of(entry: &Entry, asked: &Asked<'_>) -> Self {
+        Self {
+            license_id: entry.license_id,
+            doubtful: entry.is_doubtful(),
+            offer: entry.offer,
+            batch: entry.batch,
+            status: entry.status(asked.question.at),
+            activated_at: entry.activated_at(),
+            expires_at: entry.expires_at(),
+            binding: entry.binding(asked.fingerprint),
+            bound: entry.machine_count(),
+            live: entry.live_count(asked.question.at),
+            sequence: entry.sequence(),
         }
-        LicenseStatus::Unused | LicenseStatus::Active => Verdict::TooManyMachines(view),
+    }
+
+    fn standing(&self, terms: &LicenseTerms) -> Standing {
+        Standing {
+            status: self.status,
+            activated: self.activated_at.is_some(),
+            begun: terms.duration_days.is_none() || self.expires_at.is_some(),
+            binding: self.binding,
+            taken: if terms.policy.is_floating() { self.live } else { self.bound },
+        }
     }
 }

@@ -140,13 +140,20 @@ impl LicenseStatRows {
                 return;
             }
             LicenseEvent::LicenseActivated { .. } => Kind::Activated,
-            LicenseEvent::LicenseUnbound {} => Kind::Unbound,
+            LicenseEvent::LicenseUnbound { .. } => Kind::Unbound,
             LicenseEvent::LicenseDisabled {} => Kind::Disabled,
             LicenseEvent::LicenseRevoked { .. } => Kind::Revoked,
             LicenseEvent::LicenseRenewed { .. } => Kind::Renewed,
             LicenseEvent::LicenseEnabled {}
             | LicenseEvent::MachineBound { .. }
+            | LicenseEvent::MachineChanged { .. }
             | LicenseEvent::MachineDeactivated { .. }
+            | LicenseEvent::MachineLapsed { .. }
+            | LicenseEvent::LeaseExtended { .. }
+            | LicenseEvent::ValidityBegan { .. }
+            | LicenseEvent::UsageReported { .. }
+            | LicenseEvent::LicenseMoved { .. }
+            | LicenseEvent::LicenseTransferred { .. }
             | LicenseEvent::LicenseExpired { .. } => return,
         };
         match self.places.get(&license_id) {

@@ -3,7 +3,7 @@
 //! Every query names the tenant; lists are cut to what the actor may see.
 
 use chrono::{DateTime, Utc};
-use quotary_domain::license::LicenseStatus;
+use quotary_domain::license::{LicenseStatus, Policy};
 use quotary_domain::{AccountId, Actor, BatchId, LicenseId, PlanId, ProjectId, Quota, TenantId};
 use sqlx::types::Json;
 use sqlx::{FromRow, PgExecutor, QueryBuilder};
@@ -24,6 +24,7 @@ pub struct LicenseRecord {
     pub project_id: ProjectId,
     #[sqlx(try_from = "Uuid")]
     pub plan_id: PlanId,
+    pub plan_version: i64,
     #[sqlx(try_from = "Uuid")]
     pub agent_id: AccountId,
     #[sqlx(try_from = "Uuid")]
@@ -34,6 +35,8 @@ pub struct LicenseRecord {
     pub duration_days: Option<i64>,
     pub max_machines: i64,
     pub features: Json<Vec<String>>,
+    /// `None` is the usual one.
+    pub policy: Option<Json<Policy>>,
     pub issued_at: DateTime<Utc>,
     /// Of its issue.
     pub position: i64,
@@ -44,6 +47,10 @@ pub struct LicenseRecord {
     pub revoked: bool,
     pub extra_days: i64,
     pub unbinds: i64,
+    pub unbound_at: Option<DateTime<Utc>>,
+    /// Sealed.
+    pub holder: Option<String>,
+    pub transfers: i64,
     /// How many machines it is bound to.
     pub machines: i64,
     /// For `ETag`.
@@ -76,6 +83,8 @@ pub struct MachineRecord {
     /// Sealed.
     pub name: Option<String>,
     pub bound_at: DateTime<Utc>,
+    /// Until when it holds its place; `None` if it need not be heard of.
+    pub held_until: Option<DateTime<Utc>>,
 }
 
 /// A batch.
@@ -142,7 +151,8 @@ pub struct LicenseFilter {
 
 const LICENSE_COLUMNS: &str = "select l.license_id, l.tenant_id, l.project_id, l.plan_id, l.agent_id, l.batch_id,
     l.number, l.key_sealed, l.duration_days, l.max_machines, l.features, l.issued_at, l.position, l.activated_at,
-    l.expires_at, l.in_use, l.disabled, l.revoked, l.extra_days, l.unbinds, l.sequence,
+    l.expires_at, l.in_use, l.disabled, l.revoked, l.extra_days, l.unbinds, l.sequence, l.plan_version, l.policy,
+    l.unbound_at, l.holder, l.transfers,
     (select count(*) from read.machines m where m.license_id = l.license_id) as machines
     from read.licenses l where ";
 
@@ -185,9 +195,18 @@ pub async fn machines(
     tenant_id: TenantId,
     license_id: LicenseId,
 ) -> Result<Vec<MachineRecord>, sqlx::Error> {
-    let query = "select fingerprint_hash, name, bound_at from read.machines
+    let query = "select fingerprint_hash, name, bound_at, held_until from read.machines
                  where tenant_id = $1 and license_id = $2 order by position";
     sqlx::query_as(query).bind(tenant_id.0).bind(license_id.0).fetch_all(database).await
+}
+
+/// What was used of each meter of a licence, by the meter's name.
+///
+/// # Errors
+/// [`sqlx::Error`] if the read model can't be read.
+pub async fn used(database: impl PgExecutor<'_>, license_id: LicenseId) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let query = "select meter, used from read.meters where license_id = $1 order by meter";
+    sqlx::query_as(query).bind(license_id.0).fetch_all(database).await
 }
 
 /// A page of the licences that the actor may see, newest first; their status is that at `now`.

@@ -5,8 +5,10 @@
 
 pub mod disable;
 pub mod enable;
+pub mod move_to_plan;
 pub mod renew;
 pub mod revoke;
+pub mod transfer;
 pub mod unbind;
 
 use quotary_commands::license::change::LicenseAfter;
