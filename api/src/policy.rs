@@ -1,9 +1,39 @@
 //! The rules of a licence's use as the OpenAPI document describes them; read and written by the domain's own types.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use quotary_domain::license;
 use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize as _, Deserializer, MapAccess, Visitor};
 use utoipa::ToSchema;
+
+/// Reads a policy from an object alone: every rule of it may be left out, so a list would be read as one, too.
+///
+/// # Errors
+/// If it is no object, or a rule is none.
+pub fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<license::Policy, D::Error> {
+    struct Object;
+    impl<'de> Visitor<'de> for Object {
+        type Value = license::Policy;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            license::Policy::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object)
+}
+
+/// Like [`policy`], of a field that may be absent.
+///
+/// # Errors
+/// Like [`policy`].
+pub fn some_policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<license::Policy>, D::Error> {
+    policy(deserializer).map(Some)
+}
 
 /// The rules of a licence's use; what is left out is the usual rule.
 #[derive(Serialize, ToSchema)]

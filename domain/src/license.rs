@@ -4,6 +4,7 @@
 //! from `expires_at` and the time of asking; that it is over is noted by an event afterwards, for those who want to be told.
 
 mod decide;
+pub mod explanation;
 mod machine;
 pub mod terms;
 pub mod verification;

@@ -6,6 +6,7 @@ use cqrs_es::test::TestFramework;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::explanation::{Circumstances, Outcome};
 use super::terms::{Heartbeat, Matching, Meter, Overage, Silence, Unbinding, ValidFrom};
 use super::verification::{Intent, Question, Verdict, judge};
 use super::*;
@@ -409,6 +410,16 @@ proptest! {
                 }
                 _ => None,
             };
+            if let (Some(verdict), LicenseCommand::Use { machine, at, .. }) = (foretold, &command) {
+                let question = Question { features: &[], intent: Intent::Use, at: *at };
+                let circumstances = Circumstances { project_disabled: false, refunded: false };
+                let explained = live.explain(machine, &question, circumstances).unwrap();
+                let failed = explained.checks.iter().filter(|checked| checked.outcome == Outcome::Failed).count();
+                let may = matches!(explained.verdict, Some(Verdict::Valid | Verdict::OverLimit | Verdict::NeedsUse));
+                prop_assert_eq!(failed, usize::from(!may));
+                prop_assert_eq!(may, live.decide(command.clone()).is_ok());
+                prop_assert!(verdict == Verdict::NeedsUse || explained.verdict == Some(verdict));
+            }
             let decided = live.decide(command);
             if let Some(verdict) = foretold {
                 match (&verdict, &decided) {

@@ -77,17 +77,33 @@ async fn rows(installation: &Installation) -> Rows {
     all
 }
 
+/// How often read models are built anew when the log moves meanwhile, as when a hold's time comes.
+const ATTEMPTS: usize = 5;
+
+async fn head(installation: &Installation) -> i64 {
+    sqlx::query_scalar("select position from log_head").fetch_one(&installation.pool).await.unwrap()
+}
+
 /// Builds every read model anew from the log and compares every row; how many rows there are by view.
 pub async fn check_read_models(installation: &Installation) -> BTreeMap<String, usize> {
-    let before = rows(installation).await;
     let names: Vec<String> = sqlx::query_scalar("select name from projections where state = 'serving' order by name")
         .fetch_all(&installation.pool)
         .await
         .unwrap();
-    for name in &names {
-        installation.run(&["projection", "rebuild", name]).await;
+    let mut pair = None;
+    for _ in 0..ATTEMPTS {
+        let position = head(installation).await;
+        let before = rows(installation).await;
+        for name in &names {
+            installation.run(&["projection", "rebuild", name]).await;
+        }
+        let after = rows(installation).await;
+        if head(installation).await == position {
+            pair = Some((before, after));
+            break;
+        }
     }
-    let after = rows(installation).await;
+    let (before, after) = pair.expect("the log came to rest");
     for (view, rows) in &before {
         let (mut kept, mut built) = (rows.iter(), after[view].iter());
         loop {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use quotary_commands::vault::{Vault, VaultError};
 use quotary_domain::LicenseId;
 use quotary_domain::TenantId;
+use quotary_domain::license::verification::Verdict;
 use quotary_domain::license::{License, LicenseTerms};
 use quotary_projections::license_index::LicenseView;
 use serde::Serialize;
@@ -59,6 +60,23 @@ impl Code {
         Self::EntitlementsMissing,
         Self::ProjectDisabled,
     ];
+
+    /// The code of a verdict; `None` if only a command can tell.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        Some(match verdict {
+            Verdict::Valid => Self::Valid,
+            // Of a verdict that is good all the same, it says that more places are taken than were sold.
+            Verdict::OverLimit | Verdict::TooManyMachines => Self::TooManyMachines,
+            Verdict::Revoked => Self::Banned,
+            Verdict::Disabled => Self::Suspended,
+            Verdict::Expired => Self::Expired,
+            Verdict::FeatureMissing => Self::EntitlementsMissing,
+            Verdict::MachineDead => Self::HeartbeatDead,
+            Verdict::NotBound => Self::FingerprintScopeMismatch,
+            Verdict::NeedsUse => return None,
+        })
+    }
 
     /// The code as it stands in answers.
     #[must_use]

@@ -172,7 +172,11 @@ impl ClientCalls<'_> {
                 self.commands.beat_license(&context, project, id, fingerprint_hash.clone()).await
             }
             Step::Verify | Step::Look | Step::Activate => {
-                let machine = self.machine(tenant, id, asked).map_err(|error| Problem::internal(&error))?;
+                let machine = match asked.machine {
+                    Some(known) => kept(self.vault(), tenant, id, known),
+                    None => Ok(Machine::of(fingerprint_hash.clone())),
+                };
+                let machine = machine.map_err(|error| Problem::internal(&error))?;
                 let by = if asked.step == Step::Activate { UsedBy::Activation } else { UsedBy::Verification };
                 self.commands.use_license(&call.context("license.use"), project, id, machine, by).await
             }
@@ -201,21 +205,23 @@ impl ClientCalls<'_> {
             _ => found,
         })
     }
+}
 
-    /// The machine as the log keeps it: nothing of it in the clear.
-    fn machine(&self, tenant: TenantId, id: LicenseId, asked: &Asked<'_>) -> Result<Machine, VaultError> {
-        let vault = self.vault();
-        let machine = Machine::of(asked.fingerprint_text());
-        let Some(known) = asked.machine else { return Ok(machine) };
-        let name = known.name.as_ref().filter(|name| !name.is_empty());
-        let name = name.map(|name| vault.seal(tenant, &machine_name_purpose(id), name.as_bytes())).transpose()?;
-        // The name is part of what is hashed, so that two parts of one machine with one value do not show it.
-        let hash = |(name, value): (&String, &String)| {
-            (name.clone(), vault.hash(tenant, "machine-component", &format!("{name}\n{value}")))
-        };
-        let components = known.components.iter().flatten().map(hash).collect();
-        Ok(Machine { name, components, ..machine })
-    }
+/// The machine as the log keeps it: nothing of it in the clear.
+pub(crate) fn kept(
+    vault: &Vault,
+    tenant: TenantId,
+    id: LicenseId,
+    known: &MachineRequest,
+) -> Result<Machine, VaultError> {
+    let name = known.name.as_ref().filter(|name| !name.is_empty());
+    let name = name.map(|name| vault.seal(tenant, &machine_name_purpose(id), name.as_bytes())).transpose()?;
+    // The name is part of what is hashed, so that two parts of one machine with one value do not show it.
+    let hash = |(name, value): (&String, &String)| {
+        (name.clone(), vault.hash(tenant, "machine-component", &format!("{name}\n{value}")))
+    };
+    let components = known.components.iter().flatten().map(hash).collect();
+    Ok(Machine { name, components, ..Machine::of(vault.hash(tenant, "fingerprint", &known.fingerprint)) })
 }
 
 /// What is not decided yet.
@@ -243,18 +249,7 @@ fn settled(lookup: Lookup) -> Result<Found, Open> {
         Lookup::Doubtful(_) => return Err(Open::Doubt),
         Lookup::License(verdict, license) => (verdict, license),
     };
-    let code = match verdict {
-        Verdict::Valid => Code::Valid,
-        // Good all the same: the terms allow it, and the code says that more places are taken than were sold.
-        Verdict::OverLimit | Verdict::TooManyMachines => Code::TooManyMachines,
-        Verdict::Revoked => Code::Banned,
-        Verdict::Disabled => Code::Suspended,
-        Verdict::Expired => Code::Expired,
-        Verdict::FeatureMissing => Code::EntitlementsMissing,
-        Verdict::MachineDead => Code::HeartbeatDead,
-        Verdict::NotBound => Code::FingerprintScopeMismatch,
-        Verdict::NeedsUse => return Err(Open::Use(license.license_id)),
-    };
+    let code = Code::of(verdict).ok_or(Open::Use(license.license_id))?;
     let valid = matches!(verdict, Verdict::Valid | Verdict::OverLimit);
     Ok(Found { valid, code, detail: None, license: Some(license) })
 }

@@ -19,6 +19,7 @@ pub mod usage;
 pub mod verify;
 
 pub use counts::VerificationCounts;
+pub(crate) use decision::kept;
 pub use from_log::FromLogError;
 pub use keys::ClientKeys;
 pub use request::{ActivateRequest, DeactivateRequest, HeartbeatRequest, QueryRequest, UsageRequest, VerifyRequest};

@@ -115,7 +115,7 @@ pub struct QueryRequest {
 }
 
 /// A field out of its limits: its JSON pointer and what is wrong.
-pub(super) type FieldError = (&'static str, String);
+pub(crate) type FieldError = (&'static str, String);
 
 pub(super) fn check_fingerprint(fingerprint: &str) -> Result<(), FieldError> {
     if (1..=MAX_FINGERPRINT_BYTES).contains(&fingerprint.len()) {
@@ -125,7 +125,7 @@ pub(super) fn check_fingerprint(fingerprint: &str) -> Result<(), FieldError> {
 }
 
 impl MachineRequest {
-    pub(super) fn check(&self) -> Result<(), FieldError> {
+    pub(crate) fn check(&self) -> Result<(), FieldError> {
         check_fingerprint(&self.fingerprint)?;
         if let Some(name) = &self.name {
             // A character has at least one byte, so most names need not be counted.

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod change;
+pub mod explain;
 pub mod get;
 pub mod list;
 
@@ -16,6 +17,7 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
+        route!(Access::Account, explain, []),
         route!(QUOTA_HOLDERS, unbind, [WrongStatus, LimitReached]),
         route!(QUOTA_HOLDERS, disable, [WrongStatus]),
         route!(QUOTA_HOLDERS, enable, [WrongStatus, BatchRefunded]),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::answer::{Plan, observe};
 use crate::extract::{Amount, ApiCommand, ApiPath, Whole};
+use crate::policy::policy;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::state::AppState;
@@ -34,7 +35,7 @@ pub struct AddPlan {
     #[serde(default)]
     features: Vec<String>,
     /// The rules of a licence's use; the usual ones if absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "policy")]
     #[schema(value_type = Option<crate::policy::Policy>)]
     policy: Policy,
 }

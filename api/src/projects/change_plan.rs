@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::answer::{Plan, observe};
 use crate::extract::{Amount, ApiCommand, ApiPath, Whole, double_option};
+use crate::policy::some_policy;
 use crate::problem::Problem;
 use crate::reply::Reply;
 use crate::state::AppState;
@@ -34,6 +35,7 @@ pub struct PlanPatch {
     /// What a licence unlocks: at most 100 names of 1 to 100 characters.
     features: Option<Vec<String>>,
     /// The rules of a licence's use, as a whole.
+    #[serde(default, deserialize_with = "some_policy")]
     #[schema(value_type = Option<crate::policy::Policy>)]
     policy: Option<Policy>,
     /// True takes the plan out of sale; licences of it go on.

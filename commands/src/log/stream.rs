@@ -1,5 +1,6 @@
 //! Reads one aggregate's stream and folds it.
 
+use chrono::{DateTime, Utc};
 use quotary_domain::{Aggregate, TenantId};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -51,17 +52,41 @@ pub struct Loaded<A> {
 /// # Errors
 /// [`LoadError`] if the log can't be read or is damaged.
 pub async fn load<A: Aggregate>(pool: &PgPool, id: Uuid) -> Result<Loaded<A>, LoadError> {
-    let mut loaded = crate::snapshot::latest::<A>(pool, id).await?;
-    let mut last = loaded.sequence.cast_signed();
-    let rows: Vec<(i64, String, Uuid)> = sqlx::query_as(
+    let loaded = crate::snapshot::latest::<A>(pool, id).await?;
+    let rows: Vec<Row> = sqlx::query_as(
         "select sequence, payload::text, tenant_id from events \
          where aggregate_type = $1 and aggregate_id = $2 and sequence > $3 order by sequence",
     )
     .bind(A::TYPE)
     .bind(id.to_string())
-    .bind(last)
+    .bind(loaded.sequence.cast_signed())
     .fetch_all(pool)
     .await?;
+    fold(id, loaded, rows)
+}
+
+/// The aggregate as the log had it at a time of the past.
+///
+/// # Errors
+/// [`LoadError`] if the log can't be read or is damaged.
+pub async fn load_as_of<A: Aggregate>(pool: &PgPool, id: Uuid, at: DateTime<Utc>) -> Result<Loaded<A>, LoadError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select sequence, payload::text, tenant_id from events \
+         where aggregate_type = $1 and aggregate_id = $2 and recorded_at <= $3 order by sequence",
+    )
+    .bind(A::TYPE)
+    .bind(id.to_string())
+    .bind(at)
+    .fetch_all(pool)
+    .await?;
+    fold(id, Loaded { aggregate: A::default(), sequence: 0, tenant_id: None }, rows)
+}
+
+/// Sequence, payload, tenant.
+type Row = (i64, String, Uuid);
+
+fn fold<A: Aggregate>(id: Uuid, mut loaded: Loaded<A>, rows: Vec<Row>) -> Result<Loaded<A>, LoadError> {
+    let mut last = loaded.sequence.cast_signed();
     for (sequence, payload, tenant) in rows {
         if sequence != last + 1 {
             return Err(LoadError::Gap { aggregate_type: A::TYPE, aggregate_id: id, missing: last + 1 });
