@@ -63,17 +63,19 @@ fn every_type_has_a_schema_and_a_sample_that_fits_it_and_no_file_is_without_a_ty
 
 #[test]
 fn todays_code_makes_the_samples_of_licences() {
-    let machine = |name: &str| Machine { fingerprint_hash: name.to_owned(), name: None };
+    let machine = |name: &str| Machine::of(name);
     let end = at("2026-04-10T12:00:00Z");
     let history = [
         (
             "2026-02-28T12:00:00Z",
             LicenseEvent::LicenseIssued(Issue {
+                plan_version: 1,
+                expires_at: None,
                 batch_id: id(3).into(),
                 project_id: id(1).into(),
                 plan_id: id(4).into(),
                 agent_id: id(5).into(),
-                terms: LicenseTerms { duration_days: Some(30), max_machines: 2, features: vec!["layers".into()] },
+                terms: LicenseTerms::usual(Some(30), 2, vec!["layers".into()]),
                 key_hash: "hash-of-key".into(),
                 key: Sealed("v1.k.sealed-key".into()),
             }),
@@ -86,9 +88,9 @@ fn todays_code_makes_the_samples_of_licences() {
                 machine: machine("q0Xo2m8bq3"),
             },
         ),
-        ("2026-03-02T12:00:00Z", LicenseEvent::MachineBound { machine: machine("Zk1p7Xn0aB") }),
+        ("2026-03-02T12:00:00Z", LicenseEvent::MachineBound { machine: machine("Zk1p7Xn0aB"), over_limit: false }),
         ("2026-03-03T12:00:00Z", LicenseEvent::MachineDeactivated { fingerprint_hash: "Zk1p7Xn0aB".into() }),
-        ("2026-03-04T12:00:00Z", LicenseEvent::LicenseUnbound {}),
+        ("2026-03-04T12:00:00Z", LicenseEvent::LicenseUnbound { unbound_at: None }),
         ("2026-03-05T12:00:00Z", LicenseEvent::LicenseDisabled {}),
         ("2026-03-06T12:00:00Z", LicenseEvent::LicenseEnabled {}),
         ("2026-03-07T12:00:00Z", LicenseEvent::LicenseRenewed { days: 10, expires_at: Some(end) }),

@@ -28,14 +28,14 @@ fn kinds(seen: &[Seen]) -> Vec<String> {
 async fn every_event_of_a_licence_is_told_once_in_order_and_signed_by_the_specification() {
     let scene = Scene::new().await;
     let worker = scene.start();
-    let bound = Machine { fingerprint_hash: "keyed-hash-2".to_owned(), name: None };
+    let bound = Machine::of("keyed-hash-2");
     let end = scene.now() + TimeDelta::days(40);
     let facts = vec![
         scene.issued(1),
         scene.activated(1),
-        scene.of(1, &LicenseEvent::MachineBound { machine: bound }),
+        scene.of(1, &LicenseEvent::MachineBound { machine: bound, over_limit: false }),
         scene.of(1, &LicenseEvent::MachineDeactivated { fingerprint_hash: "keyed-hash-2".to_owned() }),
-        scene.of(1, &LicenseEvent::LicenseUnbound {}),
+        scene.of(1, &LicenseEvent::LicenseUnbound { unbound_at: None }),
         scene.of(1, &LicenseEvent::LicenseDisabled {}),
         scene.of(1, &LicenseEvent::LicenseEnabled {}),
         scene.of(1, &LicenseEvent::LicenseRenewed { days: 10, expires_at: Some(end) }),

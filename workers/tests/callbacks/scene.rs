@@ -252,11 +252,13 @@ impl Scene {
 
     pub fn issued_of(&self, project: ProjectId, number: u128) -> Fact {
         let issue = Issue {
+            plan_version: 1,
+            expires_at: None,
             batch_id: Uuid::from_u128(1).into(),
             project_id: project,
             plan_id: Uuid::from_u128(3).into(),
             agent_id: Uuid::from_u128(4).into(),
-            terms: LicenseTerms { duration_days: Some(30), max_machines: 2, features: vec![] },
+            terms: LicenseTerms::usual(Some(30), 2, vec![]),
             key_hash: format!("hash-of-key-{number}"),
             key: Sealed("v1.k.sealed-key".to_owned()),
         };
@@ -270,7 +272,7 @@ impl Scene {
 
     pub fn activated(&self, number: u128) -> Fact {
         let at = self.now() - TimeDelta::days(1);
-        let machine = Machine { fingerprint_hash: "keyed-hash-1".to_owned(), name: None };
+        let machine = Machine::of("keyed-hash-1");
         let expires_at = Some(at + TimeDelta::days(30));
         self.of(number, &LicenseEvent::LicenseActivated { activated_at: at, expires_at, machine })
     }
