@@ -398,6 +398,13 @@ impl Common {
         let (listener, address) =
             listening.await.map_err(|source| ServiceError::Listen { address: config.listen, source })?;
         let cancel = self.cancel.clone();
+        if halves != Halves::Worker {
+            let refusals = state.refusals.clone().run(self.pool.clone(), cancel.clone());
+            parts.spawn(async move {
+                refusals.await;
+                Ok(())
+            });
+        }
         parts.spawn(async move {
             if halves == Halves::Worker {
                 Ok(quotary_api::serve_operations(listener, state, cancel).await?)
@@ -412,6 +419,7 @@ impl Common {
     fn add_figures(&self, state: &AppState, runners: Vec<RunnerStatus>) {
         let (relay, seal) = (self.relay_status.clone(), self.seal_status.clone());
         let (reconcile, callbacks) = (self.reconcile_status.clone(), self.callback_status.clone());
+        let refusals = state.refusals.clone();
         let figure = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         state.metrics.add_source(move || {
             let (report, seal, told) = (relay.report(), seal.report(), callbacks.report());
@@ -450,6 +458,11 @@ impl Common {
                     "quotary_callbacks_oldest_seconds",
                     "For how long the oldest of them has been on its way",
                     figure(told.oldest_seconds),
+                ),
+                (
+                    "quotary_callbacks_refusals_dropped",
+                    "Refused verifications that this process did not tell for lack of room",
+                    figure(refusals.dropped()),
                 ),
                 (
                     "quotary_callbacks_interrupted",

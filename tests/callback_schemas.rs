@@ -112,7 +112,7 @@ fn todays_code_makes_the_samples_of_licences() {
 #[test]
 fn todays_code_makes_the_other_samples() {
     let (project_id, license_id, time) = (ProjectId(id(1)), LicenseId(id(2)), at("2026-04-11T12:00:00Z"));
-    let refusal = RefusalData { project_id, license_id, code: "revoked".to_owned() };
+    let refusal = RefusalData { project_id, license_id, code: "BANNED".to_owned() };
     let kind = CallbackType::VerificationRefused;
     assert_eq!(body(kind, time, refusal), sample(kind));
     assert_eq!(body(CallbackType::Test, time, TestData { project_id }), sample(CallbackType::Test));
@@ -125,4 +125,13 @@ fn names_and_their_text_forms_are_one_to_one() {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }
     assert_eq!(CallbackType::parse("license.sold"), None);
+}
+
+#[test]
+fn the_documentation_names_every_type() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/callbacks.md");
+    let text = fs::read_to_string(file).unwrap();
+    for kind in CallbackType::ALL {
+        assert!(text.contains(&format!("`{}`", kind.as_str())), "{}", kind.as_str());
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quotary_commands::Commands;
+use quotary_commands::callback::refused::RefusalQueue;
 use quotary_projections::directory::Directory;
 use quotary_projections::license_index::LicenseIndex;
 use quotary_projections::wait::Checkpoints;
@@ -68,6 +69,8 @@ pub struct Shared {
     pub nonces: NonceStore,
     /// The opened secrets of projects.
     pub client_keys: ClientKeys,
+    /// Refused verifications that vendors want to be told of; somebody must empty it.
+    pub refusals: RefusalQueue,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// The migration that the database must have.
@@ -95,6 +98,7 @@ impl AppState {
             tokens: ArcSwap::from_pointee(parts.token_keys),
             sessions: Sessions::default(),
             nonces: NonceStore::new(parts.nonces),
+            refusals: RefusalQueue::default(),
             metrics,
             migration: parts.migration,
             request_timeout: parts.request_timeout,

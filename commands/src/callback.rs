@@ -1,5 +1,6 @@
 //! Use cases of callbacks (row L11).
 
+pub mod refused;
 pub mod replay;
 pub mod rotate_secret;
 pub mod secret;

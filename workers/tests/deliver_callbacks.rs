@@ -12,12 +12,14 @@ mod verifier;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use quotary_commands::callback::refused::{RefusalQueue, Refused};
 use quotary_domain::callback::CallbackType;
 use quotary_domain::license::{LicenseEvent, Machine};
 use quotary_domain::project::ProjectError;
 use quotary_workers::deliver_callbacks::DeliverOptions;
 use scene::{Reply, Scene, Seen, eventually, license};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use verifier::verify;
 
 fn kinds(seen: &[Seen]) -> Vec<String> {
@@ -422,6 +424,83 @@ async fn queues_and_memories_are_bounded() {
         (attempts == 0 && scene.deliveries(scene.project).await.is_empty()).then_some(())
     })
     .await;
+    worker.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_refusals_of_a_licence_with_one_code_one_is_told_an_hour_whichever_node_refused() {
+    let scene = Scene::new().await;
+    let worker = scene.start();
+    scene.append(vec![scene.issued(1), scene.activated(1)]).await;
+    scene.until_standing(&["delivered"]).await;
+    let cancel = CancellationToken::new();
+    let nodes = [RefusalQueue::default(), RefusalQueue::default()];
+    for node in &nodes {
+        tokio::spawn(node.clone().run(scene.fixture.pool.clone(), cancel.clone()));
+    }
+    let offer = |license_id, code, at| {
+        for node in &nodes {
+            let (tenant_id, project_id) = (scene.boss.tenant_id, scene.project);
+            node.offer(Refused { tenant_id, project_id, license_id, code, at });
+        }
+    };
+    let first = scene.now();
+    // Nodes find out within seconds that the project wants to be told.
+    eventually("the first refusal is told", || async {
+        offer(license(1), "revoked", first);
+        (scene.receiver.seen().len() == 2).then_some(())
+    })
+    .await;
+    for _ in 0..100 {
+        offer(license(1), "revoked", first);
+        offer(license(1), "expired", first);
+        offer(license(1), "revoked", first + TimeDelta::hours(1));
+    }
+    scene.until_standing(&["delivered"; 4]).await;
+    let seen = scene.receiver.seen();
+    assert_eq!(kinds(&seen[1..]), ["verification.refused"; 3]);
+    verify(&seen[1], &scene.secret, scene.now().timestamp()).unwrap();
+    let data = &seen[1].json()["data"];
+    let (project, license_id) = (scene.project.to_string(), license(1).to_string());
+    assert_eq!(data, &json!({ "project_id": project, "license_id": license_id, "code": "revoked" }));
+    cancel.cancel();
+    // Both nodes and the worker see the same again, from their beginnings: the ids are known.
+    let inbox: i64 =
+        sqlx::query_scalar("select count(*) from callback_refusals").fetch_one(&scene.fixture.pool).await.unwrap();
+    assert_eq!((inbox, scene.receiver.seen().len()), (0, 4));
+    worker.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_without_room_is_dropped_and_counted_and_waits_for_nothing() {
+    let scene = Scene::new().await;
+    let worker = scene.start();
+    scene.append(vec![scene.issued(1), scene.activated(1)]).await;
+    scene.until_standing(&["delivered"]).await;
+    let (queue, cancel) = (RefusalQueue::with_room(2), CancellationToken::new());
+    let running = tokio::spawn(queue.clone().run(scene.fixture.pool.clone(), cancel.clone()));
+    let offer = |number, project_id| {
+        let (tenant_id, license_id, at) = (scene.boss.tenant_id, license(number), scene.now());
+        queue.offer(Refused { tenant_id, project_id, license_id, code: "revoked", at });
+    };
+    eventually("the project is known", || async {
+        offer(1, scene.project);
+        (scene.receiver.seen().len() == 2).then_some(())
+    })
+    .await;
+    // Nobody empties the queue any more.
+    cancel.cancel();
+    running.await.unwrap();
+    assert_eq!(queue.dropped(), 0);
+    for number in 2..=10 {
+        offer(number, scene.project);
+    }
+    let dropped = queue.dropped();
+    assert!((7..=9).contains(&dropped), "{dropped}");
+    offer(11, quotary_domain::ProjectId::default());
+    assert_eq!(queue.dropped(), dropped, "nobody wants to be told of it");
     worker.stop().await;
     scene.end().await;
 }
