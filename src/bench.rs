@@ -9,9 +9,11 @@ use report::Report;
 use scene::Failure;
 
 pub mod bundle_verify;
+pub mod cold_start;
 pub mod commands;
 pub mod http;
 pub mod import;
+pub mod issue_and_activate;
 pub mod license_cache;
 pub mod load;
 pub mod memory;
@@ -19,8 +21,10 @@ pub mod read_side;
 pub mod reconcile_external;
 pub mod reconcile_internal;
 pub mod report;
+pub mod revoke_coherence;
 pub mod scene;
 pub mod sealing;
+pub mod shop;
 pub mod statement;
 pub mod transfers;
 pub mod verify_http;
@@ -81,6 +85,12 @@ async fn measure(servers: &Servers, report: &mut Report, options: &Options) -> R
     }
     if wanted(&["verify_http"]) {
         verify_http::measure(servers, report).await?;
+    }
+    if wanted(&["issue_100k", "activate_64", "cold_start_1m"]) {
+        issue_and_activate::measure(servers, report).await?;
+    }
+    if wanted(&["revoke_coherence"]) {
+        revoke_coherence::measure(servers, report).await?;
     }
     if wanted(&["import_cdnow"]) {
         import::measure(servers, report, options.orders.as_deref()).await?;

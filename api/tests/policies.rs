@@ -80,6 +80,32 @@ async fn a_floating_licence_keeps_places_by_heartbeats_that_write_little() {
 }
 
 #[tokio::test]
+async fn a_thousand_machines_at_once_get_exactly_the_places_there_are() {
+    let mut three = plan(&json!({}));
+    three["max_machines"] = json!(3);
+    let shop = std::sync::Arc::new(Shop::with(three, 1).await);
+    let mut calls = tokio::task::JoinSet::new();
+    for machine in 0..1_000 {
+        let shop = shop.clone();
+        calls.spawn(async move {
+            let answer = shop.at(VERIFY, &format!("machine {machine}")).await;
+            (answer["valid"].as_bool().unwrap(), answer["code"].as_str().unwrap().to_owned())
+        });
+    }
+    let answers = calls.join_all().await;
+    let valid = answers.iter().filter(|(valid, _)| *valid).count();
+    assert_eq!(valid, 3);
+    assert!(answers.iter().all(|(valid, code)| *valid || code == "TOO_MANY_MACHINES"), "{answers:?}");
+    let bound: i64 =
+        sqlx::query_scalar("select count(*) from events where event_type in ('LicenseActivated', 'MachineBound')")
+            .fetch_one(&shop.api.pool)
+            .await
+            .unwrap();
+    assert_eq!(bound, 3);
+    std::sync::Arc::into_inner(shop).unwrap().api.finish().await;
+}
+
+#[tokio::test]
 async fn a_look_binds_nothing_and_missing_features_are_told_before_a_machine_is_bound() {
     let shop = Shop::with(plan(&json!({"feature_values": {"seats": 5}})), 1).await;
     let key = &shop.keys[0].1;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cqrs_es::CqrsFramework;
 use postgres_es::{PostgresEventRepository, postgres_cqrs};
-use quotary_commands::{Context, Plan, Refusal, clock};
+use quotary_commands::{Context, EventLog, Plan, Refusal, clock};
 use quotary_domain::agent_quota::{AgentQuota, AgentQuotaCommand};
-use quotary_domain::{JournalId, Quota};
+use quotary_domain::{Actor, JournalId, Quota};
 use sqlx::Executor as _;
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
@@ -52,8 +52,17 @@ pub async fn measure(servers: &Servers, report: &mut Report, in_flight: usize) -
 
 async fn ours(servers: &Servers, in_flight: usize) -> Result<Measured, Failure> {
     let scene = Scene::set(servers, "bench_commands").await?;
-    let (log, admin) = (scene.commands.log().clone(), scene.admin);
-    let measured = closed_loop(in_flight, WARM_UP, PERIOD, move |number| {
+    let measured = on(scene.commands.log().clone(), scene.admin, in_flight).await?;
+    scene.strike().await?;
+    Ok(measured)
+}
+
+/// Plain commands on a log.
+///
+/// # Errors
+/// If a command fails.
+pub async fn on(log: EventLog, admin: Actor, in_flight: usize) -> Result<Measured, Failure> {
+    closed_loop(in_flight, WARM_UP, PERIOD, move |number| {
         let log = log.clone();
         async move {
             let mut plan = Plan::new();
@@ -63,9 +72,7 @@ async fn ours(servers: &Servers, in_flight: usize) -> Result<Measured, Failure> 
             log.execute(&context, &plan, decide).await.map(|_| ()).map_err(Failure::from)
         }
     })
-    .await?;
-    scene.strike().await?;
-    Ok(measured)
+    .await
 }
 
 async fn stock(servers: &Servers, in_flight: usize) -> Result<Measured, Failure> {

@@ -30,6 +30,18 @@ impl Connection {
     /// # Errors
     /// If the connection breaks or the answer is another.
     pub async fn call(&mut self, request: &[u8], expected: &[u8]) -> Result<(), Failure> {
+        let body = self.ask(request).await?;
+        if find(body, expected).is_none() {
+            return Err(format!("another answer: {}", String::from_utf8_lossy(body)).into());
+        }
+        Ok(())
+    }
+
+    /// Sends a request and reads the whole answer; its body.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<&[u8], Failure> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -39,17 +51,15 @@ impl Connection {
             let Some(head) = find(&self.buffer, b"\r\n\r\n") else { continue };
             let length = content_length(&self.buffer[..head])?;
             if self.buffer.len() >= head + 4 + length {
-                let body = &self.buffer[head + 4..];
-                if find(body, expected).is_none() {
-                    return Err(format!("another answer: {}", String::from_utf8_lossy(&self.buffer)).into());
-                }
-                return Ok(());
+                return Ok(&self.buffer[head + 4..]);
             }
         }
     }
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+/// Where a part stands in a text.
+#[must_use]
+pub fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 

@@ -217,7 +217,7 @@ impl Seen<'_> {
             self.question.features.iter().filter(|feature| !self.terms.features.contains(feature)).collect();
         match (missing.as_slice(), self.question.features.len()) {
             ([], 0) => "no feature was asked for".to_owned(),
-            ([], count) => format!("it has all {count} features that were asked for"),
+            ([], _) => "it has every feature that was asked for".to_owned(),
             (missing, _) => format!("it lacks {missing:?}"),
         }
     }
