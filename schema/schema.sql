@@ -314,7 +314,8 @@ WITH (fillfactor='70');
 CREATE TABLE license_ends_1.license_ends (
     license_id uuid NOT NULL,
     tenant_id uuid NOT NULL,
-    expires_at timestamp with time zone NOT NULL
+    expires_at timestamp with time zone,
+    noted timestamp with time zone
 );
 
 CREATE TABLE license_stats_1.batch_days (
@@ -1058,7 +1059,8 @@ CREATE VIEW read.license_days AS
 CREATE VIEW read.license_ends AS
  SELECT license_ends.license_id,
     license_ends.tenant_id,
-    license_ends.expires_at
+    license_ends.expires_at,
+    license_ends.noted
    FROM license_ends_1.license_ends;
 
 CREATE VIEW read.licenses AS
@@ -1570,7 +1572,7 @@ CREATE INDEX entries_occurred ON ledger_1.entries USING btree (agent_id, occurre
 
 CREATE INDEX quota_daily_tenant_id_day_idx ON ledger_1.quota_daily USING btree (tenant_id, day);
 
-CREATE INDEX license_ends_due ON license_ends_1.license_ends USING btree (expires_at, license_id);
+CREATE INDEX license_ends_due ON license_ends_1.license_ends USING btree (expires_at, license_id) WHERE (noted IS DISTINCT FROM expires_at);
 
 CREATE INDEX batches_agent ON licenses_1.batches USING btree (agent_id, "position");
 

@@ -278,3 +278,43 @@ async fn rotated_credentials_overlap_and_verifications_are_counted() {
     assert!(text.contains(&line), "{text}");
     api.finish().await;
 }
+
+#[tokio::test]
+async fn refusals_are_offered_to_a_vendor_that_wants_to_be_told_and_no_valid_answer_is() {
+    let api = Fixture::new().await;
+    let (tenant, project, keys) = project_with_keys(&api, 2).await;
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(api.state.refusals.clone().run(api.pool.clone(), cancel.clone()));
+    let wants = "insert into callback_projects (project_id, tenant_id, url, callbacks)
+                 values ($1, $2, 'https://a.example/', $3::json)";
+    let callbacks =
+        json!({"types": null, "secret": {"secret_id": "s", "secret": "s"}, "previous_secret": null, "stopped": false});
+    sqlx::query(wants)
+        .bind(project.id.0)
+        .bind(tenant.admin.tenant_id.0)
+        .bind(callbacks.to_string())
+        .execute(&api.pool)
+        .await
+        .unwrap();
+    let (valid, revoked) = (&keys[0], &keys[1]);
+    api.state.commands.revoke_license(&context(tenant.admin), revoked.0, None).await.unwrap();
+    let start = std::time::Instant::now();
+    let told = loop {
+        assert_eq!(api.verify(&project.credentials, &valid.1, "m1").await["valid"], true);
+        assert_eq!(api.verify(&project.credentials, &revoked.1, "m1").await["code"], "BANNED");
+        let told: Vec<(uuid::Uuid, uuid::Uuid, uuid::Uuid, String)> =
+            sqlx::query_as("select tenant_id, project_id, license_id, code from callback_refusals")
+                .fetch_all(&api.pool)
+                .await
+                .unwrap();
+        if !told.is_empty() {
+            break told;
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "nothing was offered");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert_eq!(told, [(tenant.admin.tenant_id.0, project.id.0, revoked.0.0, "BANNED".to_owned())]);
+    cancel.cancel();
+    running.await.unwrap();
+    api.finish().await;
+}

@@ -1,7 +1,8 @@
 //! The read model of ends of licences that nobody has noted yet: the work list of who notes them (rows L7, L11).
 //!
-//! What always holds: a licence has a row while it has an end, is not revoked, and the end is not noted. Whatever sets an
-//! end is an arm of [`Projection::fold`].
+//! What always holds: a licence that is not revoked has a row from its first end on, with its end and the end that was noted
+//! last; it is due while the two differ. Whatever sets an end is an arm of [`Projection::fold`], and one that sets the same
+//! end again makes nothing due.
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
@@ -13,29 +14,50 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::projection::Projection;
+use crate::rows::expect_rows;
 
 const TABLES: &str = r"
 create table license_ends (
     license_id uuid        primary key,
     tenant_id  uuid        not null,
-    expires_at timestamptz not null
+    expires_at timestamptz,             -- null is without end
+    noted      timestamptz              -- the end that was noted last
 );
-create index license_ends_due on license_ends (expires_at, license_id);
+create index license_ends_due on license_ends (expires_at, license_id) where noted is distinct from expires_at;
 ";
 
 /// The projection `license_ends`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LicenseEnds;
 
-/// What a run means for ends: the last word on each licence; `None` takes its row away.
+/// What a run means for ends.
 #[derive(Default)]
-pub struct EndRows(HashMap<LicenseId, Option<EndRow>>);
+pub struct EndRows {
+    changed: HashMap<LicenseId, EndChange>,
+    revoked: Vec<Uuid>,
+}
 
+/// What a run changes for a licence.
 #[derive(Serialize)]
-struct EndRow {
+struct EndChange {
     license_id: LicenseId,
     tenant_id: TenantId,
-    expires_at: DateTime<Utc>,
+    /// Whether it sets an end, or takes it away.
+    sets_end: bool,
+    expires_at: Option<DateTime<Utc>>,
+    noted: Option<DateTime<Utc>>,
+}
+
+impl EndRows {
+    fn change(&mut self, recorded: &RecordedEvent, change: impl FnOnce(&mut EndChange)) {
+        let (license_id, tenant_id) = (LicenseId(recorded.aggregate_id), recorded.tenant_id);
+        let nothing = EndChange { license_id, tenant_id, sets_end: false, expires_at: None, noted: None };
+        change(self.changed.entry(license_id).or_insert(nothing));
+    }
+
+    fn set_end(&mut self, recorded: &RecordedEvent, expires_at: Option<DateTime<Utc>>) {
+        self.change(recorded, |change| (change.sets_end, change.expires_at) = (true, expires_at));
+    }
 }
 
 impl Projection for LicenseEnds {
@@ -46,7 +68,7 @@ impl Projection for LicenseEnds {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static str {
@@ -59,21 +81,18 @@ impl Projection for LicenseEnds {
 
     fn fold(&self, rows: &mut EndRows, recorded: &RecordedEvent, event: &Event) {
         let Event::License(event) = event else { return };
-        let license_id = LicenseId(recorded.aggregate_id);
-        let tenant_id = recorded.tenant_id;
         match event {
             LicenseEvent::LicenseActivated { expires_at: Some(expires_at), .. }
             | LicenseEvent::ValidityBegan { expires_at }
             | LicenseEvent::LicenseRenewed { expires_at: Some(expires_at), .. }
-            | LicenseEvent::LicenseMoved { expires_at: Some(expires_at), .. }
             | LicenseEvent::LicenseIssued(Issue { expires_at: Some(expires_at), .. }) => {
-                rows.0.insert(license_id, Some(EndRow { license_id, tenant_id, expires_at: *expires_at }));
+                rows.set_end(recorded, Some(*expires_at));
             }
-            LicenseEvent::LicenseExpired { .. }
-            | LicenseEvent::LicenseRevoked { .. }
-            | LicenseEvent::LicenseMoved { expires_at: None, .. } => {
-                rows.0.insert(license_id, None);
+            LicenseEvent::LicenseMoved { expires_at, .. } => rows.set_end(recorded, *expires_at),
+            LicenseEvent::LicenseExpired { expires_at } => {
+                rows.change(recorded, |change| change.noted = Some(*expires_at));
             }
+            LicenseEvent::LicenseRevoked { .. } => rows.revoked.push(recorded.aggregate_id),
             LicenseEvent::LicenseIssued(Issue { expires_at: None, .. })
             | LicenseEvent::LicenseActivated { expires_at: None, .. }
             | LicenseEvent::MachineBound { .. }
@@ -91,21 +110,29 @@ impl Projection for LicenseEnds {
     }
 
     async fn write(&self, rows: EndRows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let (mut set, mut gone) = (Vec::new(), Vec::new());
-        for (license_id, row) in rows.0 {
-            match row {
-                Some(row) => set.push(row),
-                None => gone.push(license_id.0),
-            }
-        }
+        let (set, noted): (Vec<EndChange>, Vec<EndChange>) =
+            rows.changed.into_values().partition(|change| change.sets_end);
         if !set.is_empty() {
-            let query = "insert into license_ends select * from jsonb_populate_recordset(null::license_ends, $1)
-                         on conflict (license_id) do update set expires_at = excluded.expires_at";
+            let query = "
+                insert into license_ends as known
+                select license_id, tenant_id, expires_at, noted
+                from jsonb_to_recordset($1) as x (license_id uuid, tenant_id uuid, expires_at timestamptz, noted timestamptz)
+                on conflict (license_id) do update
+                set expires_at = excluded.expires_at, noted = coalesce(excluded.noted, known.noted)";
             sqlx::query(query).bind(Json(set)).execute(&mut *connection).await?;
         }
-        if !gone.is_empty() {
-            // One that came and went within the run has no row.
-            sqlx::query("delete from license_ends where license_id = any($1)").bind(gone).execute(connection).await?;
+        if !noted.is_empty() {
+            let query = "update license_ends e set noted = x.noted
+                         from jsonb_to_recordset($1) as x (license_id uuid, noted timestamptz)
+                         where e.license_id = x.license_id";
+            let expected = noted.len();
+            let done = sqlx::query(query).bind(Json(noted)).execute(&mut *connection).await?;
+            expect_rows("license_ends", &done, expected)?;
+        }
+        if !rows.revoked.is_empty() {
+            // One that never had an end has no row.
+            let query = "delete from license_ends where license_id = any($1)";
+            sqlx::query(query).bind(rows.revoked).execute(connection).await?;
         }
         Ok(())
     }
@@ -123,7 +150,8 @@ pub async fn due(
     limit: i64,
 ) -> Result<Vec<(TenantId, LicenseId, DateTime<Utc>)>, sqlx::Error> {
     let query = "select tenant_id, license_id, expires_at from read.license_ends
-                 where expires_at <= $1 and ($2::timestamptz is null or (expires_at, license_id) > ($2, $3))
+                 where expires_at <= $1 and noted is distinct from expires_at
+                   and ($2::timestamptz is null or (expires_at, license_id) > ($2, $3))
                  order by expires_at, license_id limit $4";
     let (at, id) = after.map_or((None, None), |(at, id)| (Some(at), Some(id.0)));
     let rows: Vec<(Uuid, Uuid, DateTime<Utc>)> =

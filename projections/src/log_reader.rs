@@ -117,24 +117,31 @@ pub async fn read_after(
     Ok(events)
 }
 
-/// The streams of some aggregates as far as they stand at or before position `until`, one after the other, each in order and
-/// without a gap.
+/// The streams of some aggregates as far as they stand at or before position `until`, one after the other, each in order, without
+/// the events of the types `except`.
 ///
 /// # Errors
-/// [`LogError`] if the log can't be read or a stream has a gap.
+/// [`LogError`] if the log can't be read.
 pub async fn streams(
     connection: &mut PgConnection,
     aggregate_type: &str,
     ids: &[Uuid],
     until: u64,
+    except: &[&str],
 ) -> Result<Vec<Vec<RecordedEvent>>, LogError> {
     let query = format!(
         "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = any($2) and position <= $3
+           and event_type <> all($4)
          order by aggregate_id, sequence"
     );
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let rows =
-        sqlx::query(&query).bind(aggregate_type).bind(ids).bind(until.cast_signed()).fetch_all(connection).await?;
+    let rows = sqlx::query(&query)
+        .bind(aggregate_type)
+        .bind(ids)
+        .bind(until.cast_signed())
+        .bind(except)
+        .fetch_all(connection)
+        .await?;
     let mut streams: Vec<Vec<RecordedEvent>> = Vec::new();
     for row in &rows {
         let event = recorded_event(row)?;
@@ -142,9 +149,6 @@ pub async fn streams(
             Some(stream) => stream.push(event),
             None => streams.push(vec![event]),
         }
-    }
-    for stream in &streams {
-        check_dense(stream.iter().map(|event| event.sequence), 0)?;
     }
     Ok(streams)
 }

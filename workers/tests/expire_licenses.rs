@@ -118,6 +118,49 @@ async fn a_renewed_licence_ends_again_and_one_renewed_after_the_list_was_read_do
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_to_another_plan_that_keeps_the_end_makes_nothing_due_again() {
+    let fixture = Fixture::new().await;
+    let (now, cancel) = (clock::now(), CancellationToken::new());
+    let end = now - TimeDelta::days(2);
+    let (one, other) = (license(&fixture, 30, Some(end)).await, license(&fixture, 31, Some(end)).await);
+    read(&fixture).await;
+    assert_eq!(expire_due(&process(&fixture), &fixture.pool, now, &cancel).await.unwrap(), 2);
+    read(&fixture).await;
+    let moved = |expires_at| LicenseEvent::LicenseMoved {
+        plan_id: Uuid::from_u128(5).into(),
+        plan_version: 1,
+        terms: LicenseTerms { duration_days: Some(30), max_machines: 1, ..LicenseTerms::default() },
+        expires_at,
+    };
+    // Written by hand: the fixture numbers the events of its own alone.
+    let query = "insert into events select position + $1, gen_random_uuid(), tenant_id, aggregate_type, aggregate_id, sequence + 1,
+        'LicenseMoved', '1', $2::json, '{}', recorded_at + interval '1 second' from events
+        where aggregate_id = $3 and event_type = 'LicenseExpired'";
+    let head: i64 = sqlx::query_scalar("select position from log_head").fetch_one(&fixture.pool).await.unwrap();
+    for (number, (id, end)) in (1_i64..).zip([(one, Some(end)), (other, Some(now - TimeDelta::days(1)))]) {
+        let position: i64 = sqlx::query_scalar("select position from events where aggregate_id = $1 and sequence = 3")
+            .bind(id.to_string())
+            .fetch_one(&fixture.pool)
+            .await
+            .unwrap();
+        sqlx::query(query)
+            .bind(head + number - position)
+            .bind(serde_json::to_string(&moved(end)).unwrap())
+            .bind(id.to_string())
+            .execute(&fixture.owner)
+            .await
+            .unwrap();
+    }
+    sqlx::query("update log_head set position = position + 2").execute(&fixture.owner).await.unwrap();
+    read(&fixture).await;
+    let listed = due(&fixture.pool, now, None, 10).await.unwrap();
+    assert_eq!(listed, [(TENANT, other, now - TimeDelta::days(1))], "the same end is noted already");
+    assert_eq!(expire_due(&process(&fixture), &fixture.pool, now, &cancel).await.unwrap(), 1);
+    assert_eq!((noted(&fixture, one).await.len(), noted(&fixture, other).await.len()), (1, 2));
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_worker_notes_more_ends_than_one_page_has() {
     let fixture = Fixture::new().await;
     let end = clock::now() - TimeDelta::days(1);

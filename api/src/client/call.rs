@@ -11,6 +11,7 @@ use axum::extract::{OriginalUri, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
+use quotary_commands::callback::refused::RefusalQueue;
 use quotary_commands::{Commands, Context, Idempotency, Vault, clock};
 use quotary_projections::license_index::{LicenseIndex, ProjectEntry};
 use serde::Serialize;
@@ -33,6 +34,8 @@ const USUAL_ANSWER_BYTES: usize = 640;
 pub(super) struct ClientCalls<'a> {
     pub commands: &'a Commands,
     pub index: &'a LicenseIndex,
+    /// Who wants to be told of refusals is told by it; it is never waited for.
+    pub refusals: &'a RefusalQueue,
     nonces: &'a NonceStore,
     keys: &'a ClientKeys,
 }
@@ -77,7 +80,13 @@ impl From<SignatureError> for Refused {
 
 impl<'a> ClientCalls<'a> {
     pub(super) fn of(state: &'a AppState) -> Self {
-        Self { commands: &state.commands, index: &state.license_index, nonces: &state.nonces, keys: &state.client_keys }
+        Self {
+            commands: &state.commands,
+            index: &state.license_index,
+            refusals: &state.refusals,
+            nonces: &state.nonces,
+            keys: &state.client_keys,
+        }
     }
 
     pub(super) fn vault(&self) -> &'a Vault {

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use quotary_commands::CommandError;
+use quotary_commands::callback::refused::Refused;
 use quotary_commands::license_key::LicenseKey;
 use quotary_commands::refusal::Refusal;
 use quotary_commands::vault::{Vault, VaultError};
@@ -115,6 +116,11 @@ impl ClientCalls<'_> {
             None => Found::without_license(Code::NotFound, Some(MISTYPED)),
         };
         call.key.counts.add(code);
+        if let Some(license) = license.as_ref().filter(|_| !valid) {
+            let (tenant_id, project_id) = (call.project.tenant_id, call.key.project_id);
+            let (license_id, code) = (license.license_id, code.as_str());
+            self.refusals.offer(Refused { tenant_id, project_id, license_id, code, at: call.now });
+        }
         let expires_at = license.as_ref().and_then(|license| license.expires_at);
         Ok(VerifyAnswer {
             valid,

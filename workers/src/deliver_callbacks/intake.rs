@@ -22,6 +22,8 @@ use super::{DeliverError, Deliverer};
 
 /// Events in one transaction at most.
 const RUN: usize = 1_000;
+/// Events of a licence that there may be very many of and that no body shows anything of.
+const UNTOLD: [&str; 2] = ["LeaseExtended", "UsageReported"];
 /// Refusals in one transaction at most.
 const REFUSALS: i64 = 500;
 
@@ -116,7 +118,7 @@ impl Deliverer {
             return Ok(HashMap::new());
         };
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        let streams = log_reader::streams(db, License::TYPE, &ids, until).await?;
+        let streams = log_reader::streams(db, License::TYPE, &ids, until, &UNTOLD).await?;
         let histories = streams.into_iter().map(|stream| (LicenseId(stream[0].aggregate_id), History::of(stream)));
         Ok(histories.collect())
     }
@@ -304,22 +306,20 @@ impl Deliverer {
 struct History {
     license: License,
     rest: std::vec::IntoIter<RecordedEvent>,
-    sequence: u64,
 }
 
 impl History {
     fn of(stream: Vec<RecordedEvent>) -> Self {
-        Self { license: License::default(), rest: stream.into_iter(), sequence: 0 }
+        Self { license: License::default(), rest: stream.into_iter() }
     }
 
     /// The licence right after its event of that number; numbers only grow.
     fn at(&mut self, sequence: u64) -> Result<&License, DeliverError> {
-        while self.sequence < sequence {
-            let Some(recorded) = self.rest.next() else { break };
+        while let Some(recorded) = self.rest.as_slice().first().filter(|next| next.sequence <= sequence) {
             if let Event::License(event) = recorded.decode()? {
                 self.license.apply(event);
             }
-            self.sequence = recorded.sequence;
+            self.rest.next();
         }
         Ok(&self.license)
     }
