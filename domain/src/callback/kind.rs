@@ -1,6 +1,6 @@
 //! The catalogue of callbacks: every type there is, and which event of a licence is told as which.
 //!
-//! A new one is a line in [`types!`], an arm where its event is, a schema with a sample in `schema/callbacks/`, and a line in
+//! A new one is a line in `types!`, an arm where its event is, a schema with a sample in `schema/callbacks/`, and a line in
 //! `docs/callbacks.md`; tests miss each of them.
 
 use serde::{Deserialize, Serialize};
