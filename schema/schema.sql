@@ -575,12 +575,20 @@ CREATE TABLE projects_1.projects (
     previous_api_key_id text,
     previous_api_secret text,
     previous_until timestamp with time zone,
-    signing_key_id text NOT NULL,
-    signing_public_key text NOT NULL,
-    signing_secret_key text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     sequence bigint NOT NULL,
     CONSTRAINT projects_sequence_check CHECK ((sequence > 0))
+);
+
+CREATE TABLE projects_1.signing_keys (
+    "position" bigint NOT NULL,
+    project_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    algorithm text NOT NULL,
+    key_id text NOT NULL,
+    public_key text NOT NULL,
+    secret_key text NOT NULL,
+    previous_until timestamp with time zone
 );
 
 CREATE TABLE proposals_1.proposals (
@@ -1185,9 +1193,6 @@ CREATE VIEW read.projects AS
     projects.previous_api_key_id,
     projects.previous_api_secret,
     projects.previous_until,
-    projects.signing_key_id,
-    projects.signing_public_key,
-    projects.signing_secret_key,
     projects.created_at,
     projects.sequence
    FROM projects_1.projects;
@@ -1255,6 +1260,17 @@ CREATE VIEW read.reconciliations AS
     reconciliations.sequence,
     reconciliations."position"
    FROM reconciliations_1.reconciliations;
+
+CREATE VIEW read.signing_keys AS
+ SELECT signing_keys."position",
+    signing_keys.project_id,
+    signing_keys.tenant_id,
+    signing_keys.algorithm,
+    signing_keys.key_id,
+    signing_keys.public_key,
+    signing_keys.secret_key,
+    signing_keys.previous_until
+   FROM projects_1.signing_keys;
 
 CREATE VIEW read.tenants AS
  SELECT tenants.tenant_id,
@@ -1437,6 +1453,9 @@ ALTER TABLE ONLY projects_1.plans
 
 ALTER TABLE ONLY projects_1.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (project_id);
+
+ALTER TABLE ONLY projects_1.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY ("position");
 
 ALTER TABLE ONLY proposals_1.proposals
     ADD CONSTRAINT proposals_pkey PRIMARY KEY (proposal_id);
@@ -1622,6 +1641,8 @@ CREATE INDEX plans_project ON projects_1.plans USING btree (project_id, "positio
 
 CREATE INDEX projects_tenant ON projects_1.projects USING btree (tenant_id, project_id);
 
+CREATE INDEX signing_keys_project ON projects_1.signing_keys USING btree (project_id, "position");
+
 CREATE INDEX proposals_tenant_id_position_idx ON proposals_1.proposals USING btree (tenant_id, "position");
 
 CREATE INDEX proposals_tenant_id_position_idx1 ON proposals_1.proposals USING btree (tenant_id, "position") WHERE (status = 'open'::text);
@@ -1772,6 +1793,8 @@ GRANT SELECT ON TABLE projects_1.plans TO quotary_service;
 
 GRANT SELECT ON TABLE projects_1.projects TO quotary_service;
 
+GRANT SELECT ON TABLE projects_1.signing_keys TO quotary_service;
+
 GRANT SELECT ON TABLE proposals_1.proposals TO quotary_service;
 
 GRANT SELECT ON TABLE public._sqlx_migrations TO quotary_service;
@@ -1879,6 +1902,8 @@ GRANT SELECT ON TABLE read.quota_daily TO quotary_service;
 GRANT SELECT ON TABLE reconciliations_1.reconciliations TO quotary_service;
 
 GRANT SELECT ON TABLE read.reconciliations TO quotary_service;
+
+GRANT SELECT ON TABLE read.signing_keys TO quotary_service;
 
 GRANT SELECT ON TABLE read.tenants TO quotary_service;
 

@@ -332,7 +332,7 @@ impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         match error {
             VaultError::MasterKey | VaultError::Unreadable => Self::internal(&error),
-            VaultError::Random => Self::unavailable(&error),
+            VaultError::Random | VaultError::KeyPair => Self::unavailable(&error),
             VaultError::Erased => Self::new(Code::NotFound, "the data was erased"),
         }
     }

@@ -34,7 +34,7 @@ fn body(key: &str) -> Value {
 }
 
 fn check_signed(answer: &Answer, project: &TestProject, nonce: &str) {
-    let public = STANDARD.decode(&project.state.signing_key.as_ref().unwrap().public_key).unwrap();
+    let public = STANDARD.decode(&project.state.signing_keys.ed25519.as_ref().unwrap().public_key).unwrap();
     let key = VerifyingKey::from_bytes(public.as_slice().try_into().unwrap()).unwrap();
     let now = clock::now().timestamp();
     verify_response(answer.status, &answer.headers, &answer.body, &key, nonce, now).unwrap();

@@ -9,3 +9,4 @@ pub mod enable;
 pub mod grant;
 pub mod revoke_grant;
 pub mod rotate_credentials;
+pub mod rotate_signing_key;

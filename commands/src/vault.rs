@@ -28,6 +28,9 @@ pub enum VaultError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     Random,
+    /// A key pair could not be made.
+    #[error("a key pair could not be made")]
+    KeyPair,
     /// The key that sealed it was erased.
     #[error("the key of a sealed value was erased")]
     Erased,

@@ -11,8 +11,10 @@ use crate::license::{self, LicenseTerms};
 use crate::{AccountId, ApiKeyId, DeliveryId, PlanId, Quota, QuotaError, Sealed, event_names, impl_aggregate};
 
 mod callbacks;
+mod signing;
 
 pub use callbacks::{CallbackSecret, Callbacks};
+pub use signing::{EarlierKey, MAX_EARLIER_KEYS, SigningAlgorithm, SigningKey, SigningKeys, UnknownAlgorithm};
 
 /// How many plans a project can have.
 pub const MAX_PLANS: usize = 1_000;
@@ -40,8 +42,9 @@ pub struct Project {
     pub credentials: Option<Credentials>,
     /// The credentials before the last rotation, good until a time.
     pub previous_credentials: Option<(Credentials, DateTime<Utc>)>,
-    /// The key that signs answers to its client software.
-    pub signing_key: Option<SigningKey>,
+    /// The keys that sign what client software gets.
+    #[serde(flatten)]
+    pub signing_keys: SigningKeys,
     /// What its vendor's server is told.
     #[serde(default)]
     pub callbacks: Callbacks,
@@ -70,17 +73,6 @@ pub struct Credentials {
     pub api_key_id: ApiKeyId,
     /// The secret half, encrypted.
     pub api_secret: Sealed,
-}
-
-/// An Ed25519 key that signs answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SigningKey {
-    /// Its name in `keyid`.
-    pub key_id: String,
-    /// The 32 public bytes in base64.
-    pub public_key: String,
-    /// The 32 secret bytes, encrypted.
-    pub secret_key: Sealed,
 }
 
 /// What a licence of a project grants and costs.
@@ -132,6 +124,15 @@ pub enum ProjectCommand {
         credentials: Credentials,
         /// The end of the overlap.
         previous_until: DateTime<Utc>,
+    },
+    /// Gets another signing key; the one before of its algorithm stays published until `previous_until`.
+    RotateSigningKey {
+        /// The new one.
+        signing_key: SigningKey,
+        /// The end of the overlap.
+        previous_until: DateTime<Utc>,
+        /// Now.
+        now: DateTime<Utc>,
     },
     /// Gets a plan.
     AddPlan {
@@ -214,6 +215,14 @@ pub enum ProjectEvent {
         /// Until when the ones before are good.
         previous_until: DateTime<Utc>,
     },
+    /// It got another signing key.
+    SigningKeyRotated {
+        /// The new one.
+        signing_key: SigningKey,
+        /// Until when the one before of the same algorithm is published; absent if there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous_until: Option<DateTime<Utc>>,
+    },
     /// It got a plan.
     PlanAdded {
         /// Its id.
@@ -277,6 +286,7 @@ event_names!(ProjectEvent {
     ProjectDisabled,
     ProjectEnabled,
     CredentialsRotated,
+    SigningKeyRotated,
     PlanAdded,
     PlanChanged,
     ProjectGranted,
@@ -356,6 +366,9 @@ impl Project {
             ProjectCommand::Enable => vec![ProjectEvent::ProjectEnabled {}],
             ProjectCommand::RotateCredentials { credentials, previous_until } => {
                 vec![ProjectEvent::CredentialsRotated { credentials, previous_until }]
+            }
+            ProjectCommand::RotateSigningKey { signing_key, previous_until, now } => {
+                return self.rotate_signing_key(signing_key, previous_until, now);
             }
             ProjectCommand::AddPlan { plan_id, plan } => return self.add_plan(plan_id, plan),
             ProjectCommand::ChangePlan { plan_id, plan } => return self.change_plan(plan_id, plan),
@@ -463,7 +476,7 @@ impl Project {
             ProjectEvent::ProjectCreated { details, credentials, signing_key } => {
                 self.details = Some(details);
                 self.credentials = Some(credentials);
-                self.signing_key = Some(signing_key);
+                self.signing_keys.ed25519 = Some(signing_key);
             }
             ProjectEvent::ProjectChanged(details) => {
                 let known = self.details.replace(details);
@@ -477,6 +490,9 @@ impl Project {
             ProjectEvent::ProjectEnabled {} => self.disabled = false,
             ProjectEvent::CredentialsRotated { credentials, previous_until } => {
                 self.previous_credentials = self.credentials.replace(credentials).map(|old| (old, previous_until));
+            }
+            ProjectEvent::SigningKeyRotated { signing_key, previous_until } => {
+                self.signing_keys.rotate(signing_key, previous_until);
             }
             ProjectEvent::PlanAdded { plan_id, plan } | ProjectEvent::PlanChanged { plan_id, plan } => {
                 self.plans.insert(plan_id, plan);

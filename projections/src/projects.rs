@@ -1,12 +1,14 @@
 //! The read model of projects, their plans and grants (rows P1–P3).
 //!
-//! A project's row also keeps its sealed credentials and signing key, from which the licence index starts; no query for
-//! people reads them. Changes of one project within a run are folded into one row or one change.
+//! A project's row also keeps its sealed credentials, and a table its signing keys, from which the licence index starts; no
+//! query for people reads them. Changes of one project within a run are folded into one row or one change.
+
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use quotary_domain::license::Policy;
-use quotary_domain::project::{Credentials, Plan, ProjectDetails, ProjectEvent, SigningKey};
+use quotary_domain::project::{Credentials, Plan, ProjectDetails, ProjectEvent};
 use quotary_domain::{AccountId, Actor, Event, PlanId, ProjectId, Quota, RecordedEvent, TenantId};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -17,6 +19,10 @@ use crate::page::{Page, PageError, PageRequest};
 use crate::projection::Projection;
 use crate::rows::expect_rows;
 use crate::visibility::push_visible;
+
+pub mod signing_keys;
+
+use signing_keys::KeyRow;
 
 const TABLES: &str = r"
 create table projects (
@@ -32,9 +38,6 @@ create table projects (
     previous_api_key_id  text,
     previous_api_secret  text,                      -- sealed
     previous_until       timestamptz,
-    signing_key_id       text        not null,
-    signing_public_key   text        not null,
-    signing_secret_key   text        not null,      -- sealed
     created_at           timestamptz not null,
     sequence             bigint      not null check (sequence > 0)
 );
@@ -74,6 +77,7 @@ pub struct Projects;
 pub struct ProjectRows {
     created: HashMap<ProjectId, ProjectRow>,
     changed: HashMap<ProjectId, ProjectChange>,
+    keys: Vec<KeyRow>,
     /// The last word of the run on each plan.
     plans: HashMap<PlanId, PlanRow>,
     /// The last word of the run on each grant; `None` takes it back.
@@ -94,9 +98,6 @@ struct ProjectRow {
     previous_api_key_id: Option<String>,
     previous_api_secret: Option<String>,
     previous_until: Option<DateTime<Utc>>,
-    signing_key_id: String,
-    signing_public_key: String,
-    signing_secret_key: String,
     created_at: DateTime<Utc>,
     sequence: u64,
 }
@@ -147,7 +148,7 @@ struct GrantRow {
 }
 
 impl ProjectRow {
-    fn created(recorded: &RecordedEvent, of: ProjectDetails, credentials: &Credentials, key: &SigningKey) -> Self {
+    fn created(recorded: &RecordedEvent, of: ProjectDetails, credentials: &Credentials) -> Self {
         Self {
             project_id: recorded.aggregate_id.into(),
             tenant_id: recorded.tenant_id,
@@ -161,9 +162,6 @@ impl ProjectRow {
             previous_api_key_id: None,
             previous_api_secret: None,
             previous_until: None,
-            signing_key_id: key.key_id.clone(),
-            signing_public_key: key.public_key.clone(),
-            signing_secret_key: key.secret_key.0.clone(),
             created_at: recorded.occurred_at(),
             sequence: recorded.sequence,
         }
@@ -250,22 +248,24 @@ impl Projection for Projects {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn tables(&self) -> &'static str {
-        TABLES
+        static WITH_KEYS: LazyLock<String> = LazyLock::new(|| [TABLES, signing_keys::TABLE].concat());
+        &WITH_KEYS
     }
 
     fn views(&self) -> &'static [&'static str] {
-        &["projects", "plans", "grants"]
+        &["projects", "plans", "grants", "signing_keys"]
     }
 
     fn fold(&self, rows: &mut ProjectRows, recorded: &RecordedEvent, event: &Event) {
         let Event::Project(event) = event else { return };
         match event {
             ProjectEvent::ProjectCreated { details, credentials, signing_key } => {
-                let row = ProjectRow::created(recorded, details.clone(), credentials, signing_key);
+                let row = ProjectRow::created(recorded, details.clone(), credentials);
+                rows.keys.push(KeyRow::new(recorded, signing_key, None));
                 rows.created.insert(row.project_id, row);
             }
             ProjectEvent::ProjectChanged(details) => {
@@ -279,6 +279,10 @@ impl Projection for Projects {
             }
             ProjectEvent::CredentialsRotated { credentials, previous_until: until } => {
                 rows.alter(recorded, |r| r.rotate(credentials, *until), |c| c.rotate(credentials, *until));
+            }
+            ProjectEvent::SigningKeyRotated { signing_key, previous_until } => {
+                rows.keys.push(KeyRow::new(recorded, signing_key, *previous_until));
+                rows.alter(recorded, |_| {}, |_| {});
             }
             ProjectEvent::PlanAdded { plan_id, plan } | ProjectEvent::PlanChanged { plan_id, plan } => {
                 rows.put_plan(recorded, *plan_id, plan);
@@ -312,6 +316,7 @@ impl Projection for Projects {
             let done = sqlx::query(UPDATE_PROJECTS).bind(Json(changed)).execute(&mut *connection).await?;
             expect_rows("projects", &done, expected)?;
         }
+        signing_keys::write(rows.keys, connection).await?;
         if !rows.plans.is_empty() {
             let plans: Vec<_> = rows.plans.into_values().collect();
             sqlx::query(PUT_PLANS).bind(Json(plans)).execute(&mut *connection).await?;

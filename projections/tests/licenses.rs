@@ -13,7 +13,9 @@ use quotary_domain::license::{
     Issue, License, LicenseCommand, LicenseEvent, LicenseStatus, LicenseTerms, Machine, Policy, UsedBy,
 };
 use quotary_domain::license_batch::{BatchRequest, ExportFormat, LicenseBatch, LicenseBatchCommand, LicenseBatchEvent};
-use quotary_domain::project::{Credentials, Plan, Project, ProjectCommand, ProjectDetails, SigningKey};
+use quotary_domain::project::{
+    Credentials, Plan, Project, ProjectCommand, ProjectDetails, SigningAlgorithm, SigningKey,
+};
 use quotary_domain::{
     AccountId, Actor, Aggregate, ApiKeyId, BatchId, Event, LicenseId, Metadata, PlanId, ProjectId, Quota,
     RecordedEvent, Role, Sealed, TenantId,
@@ -209,7 +211,12 @@ fn create(n: u64) -> ProjectCommand {
             callback_url: None,
         },
         credentials: credentials(&format!("key-{n}")),
-        signing_key: SigningKey { key_id: format!("s{n}"), public_key: "p".into(), secret_key: Sealed("x".into()) },
+        signing_key: SigningKey {
+            algorithm: SigningAlgorithm::Ed25519,
+            key_id: format!("s{n}"),
+            public_key: "p".into(),
+            secret_key: Sealed("x".into()),
+        },
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{OriginalUri, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Utc};
 use quotary_commands::callback::refused::RefusalQueue;
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use super::from_log::FromLog;
 use super::keys::{ClientKey, ClientKeys};
 use crate::client_signature::{
-    NonceStore, ParsedSignature, SignatureError, response_signature_requested, sign_response,
+    NonceStore, ParsedSignature, SignatureError, claimed, response_signature_requested, sign_response,
 };
 use crate::extract::{parse_json, read_body, traceparent};
 use crate::problem::Problem;
@@ -63,19 +64,16 @@ pub(super) struct ClientCall {
 #[derive(Debug)]
 pub(super) struct Refused {
     problem: Problem,
-    signer: Option<(Arc<ClientKey>, String, DateTime<Utc>)>,
+    signer: Option<Signer>,
 }
 
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self { problem, signer: None }
-    }
-}
-
-impl From<SignatureError> for Refused {
-    fn from(error: SignatureError) -> Self {
-        Problem::from(error).into()
-    }
+/// Whose key signs an answer to a request that was not in order, and the nonce that it claims.
+#[derive(Debug)]
+struct Signer {
+    project: Arc<ProjectEntry>,
+    key: Arc<ClientKey>,
+    nonce: String,
+    now: DateTime<Utc>,
 }
 
 impl<'a> ClientCalls<'a> {
@@ -100,25 +98,44 @@ impl<'a> ClientCalls<'a> {
     /// Receives a request up to the point where its body may be believed.
     pub(super) async fn receive(&self, request: Request) -> Result<ClientCall, Refused> {
         let (parts, body) = request.into_parts();
+        match self.received(&parts, body).await {
+            Ok(call) => Ok(call),
+            Err(problem) => Err(Refused { signer: self.signer_claimed(&parts.headers), problem }),
+        }
+    }
+
+    async fn received(&self, parts: &Parts, body: Body) -> Result<ClientCall, Problem> {
         let body = read_body(&parts.headers, body).await?;
         let signature = ParsedSignature::parse(&parts.headers)?;
         let now = clock::now();
         let trusted = self.index.is_trusted(Instant::now());
         let (project, key) = self.project_of(signature.key_id(), now, trusted).await?;
-        let sign_answer = response_signature_requested(&parts.headers);
         // Nested routers cut the path of the request line.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
-        let verified =
-            signature.verify(&parts.method, uri, &parts.headers, &body, &key.hmac, now.timestamp()).and_then(|()| {
-                let (nonce, created) = (signature.nonce(), signature.created());
-                self.nonces.insert(&key.api_key_id, nonce, created, now.timestamp()).map_err(SignatureError::from)
-            });
-        if let Err(error) = verified {
-            let signer = sign_answer.then(|| (key, signature.nonce().to_owned(), now));
-            return Err(Refused { problem: error.into(), signer });
-        }
+        signature.verify(&parts.method, uri, &parts.headers, &body, &key.hmac, now.timestamp())?;
+        let (nonce, created) = (signature.nonce(), signature.created());
+        self.nonces.insert(&key.api_key_id, nonce, created, now.timestamp()).map_err(SignatureError::from)?;
+        let sign_answer = response_signature_requested(&parts.headers);
         let traceparent = traceparent(&parts.headers);
         Ok(ClientCall { project, key, body, now, trusted, traceparent, signature, sign_answer })
+    }
+
+    /// What a refusal is signed with: the key of the project that the request claims to be of, if it asks for a signature
+    /// and memory knows the project. That it claims so is enough: a signed refusal says nothing that the nonce's owner
+    /// could not ask for, and a client must be able to tell it from one that somebody on the way made up.
+    fn signer_claimed(&self, headers: &HeaderMap) -> Option<Signer> {
+        if !response_signature_requested(headers) {
+            return None;
+        }
+        let (key_id, nonce) = claimed(headers)?;
+        let now = clock::now();
+        let project = self.index.by_api_key(&key_id, now)?;
+        let key = match self.keys.get(&key_id) {
+            Some(key) => key,
+            // A secret that can't be opened was told of, or will be, by a request that is in order.
+            None => self.open(&project, &key_id, now).ok()?,
+        };
+        Some(Signer { project, key, nonce, now })
     }
 
     /// The project of an API key that is good now, and the key's opened secrets.
@@ -127,14 +144,14 @@ impl<'a> ClientCalls<'a> {
         api_key_id: &str,
         now: DateTime<Utc>,
         trusted: bool,
-    ) -> Result<(Arc<ProjectEntry>, Arc<ClientKey>), Refused> {
+    ) -> Result<(Arc<ProjectEntry>, Arc<ClientKey>), Problem> {
         if !trusted {
-            self.the_log().refresh_project_of_key(api_key_id, now).await.map_err(Problem::from)?;
+            self.the_log().refresh_project_of_key(api_key_id, now).await?;
         }
         let mut project = self.index.by_api_key(api_key_id, now);
         if let Some(doubtful) = project.as_ref().filter(|project| project.doubtful) {
             let (tenant_id, project_id) = (doubtful.tenant_id, doubtful.project_id);
-            self.the_log().refresh_project(tenant_id, project_id).await.map_err(Problem::from)?;
+            self.the_log().refresh_project(tenant_id, project_id).await?;
             project = self.index.by_api_key(api_key_id, now);
         }
         let Some(project) = project else {
@@ -144,20 +161,22 @@ impl<'a> ClientCalls<'a> {
         if let Some(key) = self.keys.get(api_key_id) {
             return Ok((project, key));
         }
+        let key = self.open(&project, api_key_id, now)?;
+        Ok((project, key))
+    }
+
+    fn open(&self, project: &ProjectEntry, api_key_id: &str, now: DateTime<Utc>) -> Result<Arc<ClientKey>, Problem> {
         // Good a moment ago; the entry itself has not changed since.
         let credentials = project.credentials_for(api_key_id, now).ok_or(SignatureError::ApiKeyUnknown)?;
-        let key = self
-            .keys
-            .open(project.tenant_id, project.project_id, credentials, project.signing_key.as_ref())
-            .map_err(|error| Problem::internal(&error))?;
-        Ok((project, key))
+        let opened = self.keys.open(project.tenant_id, project.project_id, credentials);
+        opened.map_err(|error| Problem::internal(&error))
     }
 
     /// The answer to a request that was not in order.
     pub(super) async fn refuse(&self, refused: Refused) -> Response {
         let response = refused.problem.into_response();
         match refused.signer {
-            Some((key, nonce, now)) => self.signed(response, &key, &nonce, now).await,
+            Some(Signer { project, key, nonce, now }) => self.signed(response, &project, &key, &nonce, now).await,
             None => response,
         }
     }
@@ -165,20 +184,32 @@ impl<'a> ClientCalls<'a> {
     /// The answer to a request that was in order.
     pub(super) async fn respond<T: Serialize>(&self, call: &ClientCall, answer: Result<T, Problem>) -> Response {
         let response = answer.and_then(|answer| json(&answer)).unwrap_or_else(Problem::into_response);
-        if call.sign_answer { self.signed(response, &call.key, call.nonce(), call.now).await } else { response }
+        if !call.sign_answer {
+            return response;
+        }
+        self.signed(response, &call.project, &call.key, call.nonce(), call.now).await
     }
 
     /// The response with the project's signature over its status and body.
-    async fn signed(&self, response: Response, key: &ClientKey, nonce: &str, now: DateTime<Utc>) -> Response {
+    async fn signed(
+        &self,
+        response: Response,
+        project: &ProjectEntry,
+        key: &ClientKey,
+        nonce: &str,
+        now: DateTime<Utc>,
+    ) -> Response {
         let (mut parts, body) = response.into_parts();
         // Answers are made here, whole and in memory, so collecting one is no more than a look at it.
         let body = match to_bytes(body, usize::MAX).await {
             Ok(body) => body,
             Err(error) => return Problem::internal(&error).into_response(),
         };
-        let answer_key = match key.answer_key(self.vault()) {
-            Ok(Some(answer_key)) => answer_key,
-            Ok(None) => return Response::from_parts(parts, Body::from(body)),
+        let Some(current) = &project.signing_keys.ed25519 else {
+            return Response::from_parts(parts, Body::from(body));
+        };
+        let answer_key = match key.answer_key(self.vault(), current) {
+            Ok(answer_key) => answer_key,
             Err(error) => return Problem::internal(&error).into_response(),
         };
         let (signer, key_id) = (&answer_key.key, &answer_key.key_id);

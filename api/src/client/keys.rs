@@ -1,12 +1,13 @@
 //! The opened secrets of projects, by API key id: what their client software signs with, and what answers are signed with.
 //!
 //! What must always hold: a key here is only ever used after the index or the log said that its id is good now. The secret
-//! behind an id never changes, so an entry never becomes wrong, only unused; it is dropped when its id is refused.
+//! behind an id never changes, so an entry never becomes wrong, only unused; it is dropped when its id is refused. The key
+//! that signs is asked for by its id on every call, so that a rotation takes effect with the index.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ed25519_dalek::SigningKey;
 use quotary_commands::project::create::{secret_purpose, signing_purpose};
 use quotary_commands::{Vault, VaultError};
@@ -50,8 +51,7 @@ pub struct ClientKey {
     pub hmac: HmacKey,
     /// The project's counters.
     pub counts: Arc<ProjectCounts>,
-    sealed_answer_key: Option<SealedSigningKey>,
-    answer_key: OnceLock<AnswerKey>,
+    answer_key: ArcSwapOption<AnswerKey>,
 }
 
 impl std::fmt::Debug for ClientKey {
@@ -61,16 +61,16 @@ impl std::fmt::Debug for ClientKey {
 }
 
 impl ClientKey {
-    /// The key that signs answers, opened at its first use; `None` if the project has none.
-    pub(super) fn answer_key(&self, vault: &Vault) -> Result<Option<&AnswerKey>, KeyError> {
-        if let Some(known) = self.answer_key.get() {
-            return Ok(Some(known));
+    /// The project's current key, opened at its first use after it became the current one.
+    pub(super) fn answer_key(&self, vault: &Vault, current: &SealedSigningKey) -> Result<Arc<AnswerKey>, KeyError> {
+        if let Some(known) = self.answer_key.load().as_ref().filter(|known| known.key_id == current.key_id) {
+            return Ok(known.clone());
         }
-        let Some(sealed) = &self.sealed_answer_key else { return Ok(None) };
-        let seed = vault.open(self.tenant_id, &signing_purpose(&sealed.key_id), &sealed.secret_key)?;
+        let seed = vault.open(self.tenant_id, &signing_purpose(&current.key_id), &current.secret_key)?;
         let seed = <&[u8; 32]>::try_from(seed.as_slice()).map_err(|_| KeyError::SigningKey(seed.len()))?;
-        let opened = AnswerKey { key_id: sealed.key_id.clone(), key: SigningKey::from_bytes(seed) };
-        Ok(Some(self.answer_key.get_or_init(|| opened)))
+        let opened = Arc::new(AnswerKey { key_id: current.key_id.clone(), key: SigningKey::from_bytes(seed) });
+        self.answer_key.store(Some(opened.clone()));
+        Ok(opened)
     }
 }
 
@@ -100,7 +100,6 @@ impl ClientKeys {
         tenant_id: TenantId,
         project_id: ProjectId,
         credentials: &Credentials,
-        sealed_answer_key: Option<&SealedSigningKey>,
     ) -> Result<Arc<ClientKey>, KeyError> {
         let id = &credentials.api_key_id;
         let secret = self.vault.open(tenant_id, &secret_purpose(id), &credentials.api_secret)?;
@@ -110,8 +109,7 @@ impl ClientKeys {
             api_key_id: id.0.clone(),
             hmac: HmacKey::new(&secret)?,
             counts: self.counts.of(project_id),
-            sealed_answer_key: sealed_answer_key.cloned(),
-            answer_key: OnceLock::new(),
+            answer_key: ArcSwapOption::empty(),
         });
         self.known.rcu(|known| {
             let mut more = HashMap::clone(known);

@@ -15,7 +15,7 @@ use sfv::{BareItemFromInput, KeyRef, Parser, Version};
 use super::base::ParamsText;
 use super::components::{Component, SIGNATURE, SIGNATURE_INPUT};
 use super::error::SignatureError;
-use super::request::MAX_FIELD_BYTES;
+use super::request::{MAX_FIELD_BYTES, MAX_NONCE_CHARS};
 
 /// Most signatures side by side in one message.
 const MAX_SIGNATURES: usize = 8;
@@ -73,6 +73,22 @@ pub(super) fn signature_input(headers: &HeaderMap, algorithm: &str) -> Result<Si
         None => Err(SignatureError::AlgorithmUnsupported { found: other_algorithm }),
         Some(mut member) => member.fault.take().map_or(Ok(member), Err),
     }
+}
+
+/// The key id and the nonce (empty without one) that a message claims, however wrong the rest of its signature is; to sign
+/// a refusal with. Nothing of it may be believed.
+#[must_use]
+pub fn claimed(headers: &HeaderMap) -> Option<(String, String)> {
+    let lines = headers.get_all(&SIGNATURE_INPUT).iter().take(MAX_SIGNATURES);
+    let inputs = lines.filter(|line| line.len() <= MAX_FIELD_BYTES).filter_map(|line| {
+        let parser = Parser::new(line.as_bytes()).with_version(Version::Rfc8941);
+        parser.parse_dictionary_with_visitor(Inputs::default()).ok()
+    });
+    let fits = |text: &String| (1..=MAX_NONCE_CHARS).contains(&text.len());
+    inputs.flat_map(|inputs| inputs.members).find_map(|member| {
+        let key_id = member.key_id.filter(fits)?;
+        Some((key_id, member.nonce.filter(fits).unwrap_or_default()))
+    })
 }
 
 /// The bytes that `Signature` has under `label`, `length` of them.

@@ -24,6 +24,7 @@ mod tests;
 
 pub use content_digest::{content_digest, verify_content_digest};
 pub use error::SignatureError;
+pub use fields::claimed;
 pub use hmac_key::{HmacKey, SecretTooShort};
 pub use nonce::{NONCE_RETENTION_SECONDS, NonceError, NonceStore};
 pub use request::{CLOCK_WINDOW_SECONDS, MAX_FIELD_BYTES, MAX_NONCE_CHARS, ParsedSignature};

@@ -22,7 +22,8 @@ const RESPONSE_ALGORITHM: &str = "ed25519";
 /// `accept-signature`.
 const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
-/// Signs a response with `alg="ed25519"` under the label `sig1`; `nonce` is the one of the request.
+/// Signs a response with `alg="ed25519"` under the label `sig1`; `nonce` is the one of the request, empty if
+/// it has none.
 ///
 /// # Errors
 /// [`SignatureError::Malformed`] if `key_id` or `nonce` is not printable ASCII, which a parsed nonce always is.
@@ -37,7 +38,9 @@ pub fn sign_response(
     let components = [Component::Status, Component::Field(CONTENT_DIGEST)];
     let mut params = ParamsText::new(&components);
     params.integer("created", created);
-    params.string("nonce", nonce)?;
+    if !nonce.is_empty() {
+        params.string("nonce", nonce)?;
+    }
     params.string("keyid", key_id)?;
     params.string("alg", RESPONSE_ALGORITHM)?;
     let digest = content_digest(body);

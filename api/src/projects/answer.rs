@@ -38,6 +38,9 @@ pub struct Project {
     /// What answers to its client software are signed with; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<PublicKey>,
+    /// The RSA key for files, if one was made; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rsa_signing_key: Option<PublicKey>,
     /// When it came into being; absent in answers to commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
@@ -51,15 +54,15 @@ pub struct Project {
 pub struct PublicKey {
     /// Its name in `keyid`.
     pub key_id: String,
-    /// `ed25519`.
+    /// `ed25519` or `rsa-pss-sha256`.
     pub algorithm: &'static str,
-    /// The 32 bytes in base64.
+    /// In base64: the 32 bytes of Ed25519, the DER of an RSA key's `SubjectPublicKeyInfo`.
     pub public_key: String,
 }
 
 impl From<&SigningKey> for PublicKey {
     fn from(key: &SigningKey) -> Self {
-        Self { key_id: key.key_id.clone(), algorithm: "ed25519", public_key: key.public_key.clone() }
+        Self { key_id: key.key_id.clone(), algorithm: key.algorithm.as_str(), public_key: key.public_key.clone() }
     }
 }
 
@@ -75,7 +78,8 @@ impl Project {
             callback_url: details.callback_url,
             status: status(after.project.disabled),
             api_key_id: after.project.credentials.as_ref().map(|credentials| credentials.api_key_id.to_string()),
-            signing_key: after.project.signing_key.as_ref().map(PublicKey::from),
+            signing_key: after.project.signing_keys.ed25519.as_ref().map(PublicKey::from),
+            rsa_signing_key: after.project.signing_keys.rsa.as_ref().map(PublicKey::from),
             created_at: None,
             callback_secret: None,
         })
@@ -92,6 +96,7 @@ impl Project {
             status: status(record.disabled),
             api_key_id: with_key.then_some(record.api_key_id),
             signing_key: None,
+            rsa_signing_key: None,
             created_at: Some(record.created_at),
             callback_secret: None,
         }

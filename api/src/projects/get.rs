@@ -26,11 +26,13 @@ pub async fn handle(
     ApiPath(id): ApiPath<Uuid>,
 ) -> Result<Resource<Project>, Problem> {
     let record = visible(&state, &actor, position, ProjectId(id)).await?;
-    // The signing key never changes, so the aggregate's is the read model's.
+    // The log's own, which are never older than the read model's.
     let aggregate = state.commands.log().current::<project::Project>(actor.tenant_id, id).await?;
-    let signing_key = aggregate.and_then(|(project, _)| project.signing_key.as_ref().map(PublicKey::from));
+    let keys = aggregate.map(|(project, _)| project.signing_keys).unwrap_or_default();
+    let signing_key = keys.ed25519.as_ref().map(PublicKey::from);
+    let rsa_signing_key = keys.rsa.as_ref().map(PublicKey::from);
     let sequence = record.sequence.cast_unsigned();
-    let body = Project { signing_key, ..Project::of(record, actor.role == Role::SuperAdmin) };
+    let body = Project { signing_key, rsa_signing_key, ..Project::of(record, actor.role == Role::SuperAdmin) };
     Ok(Resource { sequence, body })
 }
 

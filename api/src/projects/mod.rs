@@ -9,11 +9,13 @@ pub mod disable;
 pub mod enable;
 pub mod get;
 pub mod grant;
+pub mod key_set;
 pub mod list;
 pub mod list_grants;
 pub mod list_plans;
 pub mod revoke_grant;
 pub mod rotate_credentials;
+pub mod rotate_signing_key;
 
 use crate::access::{ADMINS, Access, SUPER_ADMINS};
 use crate::route::{Route, route};
@@ -28,6 +30,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(SUPER_ADMINS, disable, []),
         route!(SUPER_ADMINS, enable, []),
         route!(SUPER_ADMINS, rotate_credentials, []),
+        route!(SUPER_ADMINS, rotate_signing_key, [LimitReached]),
+        route!(Access::Anyone, key_set, [NotFound, InvalidParameter]),
         route!(SUPER_ADMINS, add_plan, [LimitReached]),
         route!(SUPER_ADMINS, change_plan, []),
         route!(Access::Account, list_plans, []),

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::ledger::{spot, spot_finding};
 use super::shapes::{
-    AccountEvent, Act, CaseEvent, OrderEvent, ProjectEvent, ProposalEvent, ReconciliationEvent, RiskPolicyEvent, Role,
-    Rules, TenantEvent,
+    AccountEvent, Act, CaseEvent, KeyAlgorithm, OrderEvent, ProjectEvent, ProposalEvent, ReconciliationEvent,
+    RiskPolicyEvent, Role, Rules, TenantEvent,
 };
 use super::standing::OrderTexts;
 use super::step::{Confirmed, Spot, SpotKind, Step, Subject};
@@ -27,6 +27,8 @@ pub(super) struct Records {
     pub super_admins: HashMap<u32, Vec<(Id, u64)>>,
     /// Projects, and whether each is disabled.
     projects: HashMap<Id, bool>,
+    /// Projects that have an RSA key.
+    rsa_keys: HashSet<Id>,
     /// Versions of plans, by project and plan.
     plans: HashMap<Id, u32>,
     pub orders: HashMap<Id, Order>,
@@ -230,6 +232,14 @@ impl Records {
                     *version = plan.version;
                 }
                 next.is_some_and(|next| next.contains(&plan.version))
+            }
+            // The key before is published for a time, if there was one; an Ed25519 key there is from the beginning.
+            ProjectEvent::SigningKeyRotated { signing_key, previous_until } => {
+                let has_one = match signing_key.algorithm {
+                    KeyAlgorithm::Ed25519 => true,
+                    KeyAlgorithm::RsaPssSha256 => !self.rsa_keys.insert(seen.id),
+                };
+                previous_until.is_some() == has_one
             }
             ProjectEvent::ProjectCreated { .. }
             | ProjectEvent::ProjectChanged(_)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Replay;
 
 /// The shape of the state; another one is not read.
-const SHAPE: u32 = 4;
+const SHAPE: u32 = 5;
 
 /// Why bytes are no state.
 #[derive(Debug, thiserror::Error)]

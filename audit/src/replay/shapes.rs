@@ -63,6 +63,11 @@ pub(super) enum ProjectEvent {
         credentials: Credentials,
         previous_until: Time,
     },
+    SigningKeyRotated {
+        signing_key: SigningKey,
+        #[serde(default)]
+        previous_until: Option<Time>,
+    },
     PlanAdded {
         plan_id: Id,
         plan: Plan,
@@ -124,9 +129,21 @@ pub(super) struct Credentials {
     api_secret: Text,
 }
 
+/// What a key of a project signs with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum KeyAlgorithm {
+    #[default]
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    #[serde(rename = "rsa-pss-sha256")]
+    RsaPssSha256,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SigningKey {
+    #[serde(default)]
+    pub algorithm: KeyAlgorithm,
     key_id: Text,
     public_key: Text,
     secret_key: Text,

@@ -1,11 +1,12 @@
 //! Creates a project with client credentials and a key that signs answers (row P1).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use quotary_domain::project::{Credentials, Project, ProjectCommand, ProjectDetails, SigningKey};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quotary_domain::project::{Credentials, Project, ProjectCommand, ProjectDetails};
 use quotary_domain::{ApiKeyId, ProjectId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use super::rotate_signing_key::new_ed25519_key;
 use crate::callback::secret::new_secret;
 use crate::callback::set::first_secret;
 use crate::callback::target::Reach;
@@ -70,7 +71,7 @@ impl Commands {
         check_details(&details, self.callbacks, "callback_url").map_err(CommandError::Refused)?;
         let project_id = ProjectId(clock::new_id());
         let (credentials, shown) = new_credentials(self.log.vault(), context.tenant_id)?;
-        let signing_key = new_signing_key(self.log.vault(), context.tenant_id)?;
+        let signing_key = new_ed25519_key(self.log.vault(), context.tenant_id)?;
         let secret = new_secret(self.log.vault(), context.tenant_id)?;
         let mut plan = Plan::new();
         let project = plan.open_new::<Project>(project_id);
@@ -133,12 +134,4 @@ pub(crate) fn new_credentials(vault: &Vault, tenant: TenantId) -> Result<(Creden
     let sealed = vault.seal(tenant, &secret_purpose(&api_key_id), api_secret.as_bytes())?;
     let credentials = Credentials { api_key_id: api_key_id.clone(), api_secret: sealed };
     Ok((credentials, ShownCredentials { api_key_id, api_secret }))
-}
-
-fn new_signing_key(vault: &Vault, tenant: TenantId) -> Result<SigningKey, VaultError> {
-    let seed = random::<32>()?;
-    let key_id = format!("sk_{}", URL_SAFE_NO_PAD.encode(random::<9>()?.as_ref()));
-    let public = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
-    let secret_key = vault.seal(tenant, &signing_purpose(&key_id), seed.as_ref())?;
-    Ok(SigningKey { key_id, public_key: STANDARD.encode(public.as_bytes()), secret_key })
 }

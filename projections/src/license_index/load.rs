@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use quotary_domain::license::verification::Binding;
-use quotary_domain::project::{Credentials, SigningKey};
+use quotary_domain::project::{Credentials, SigningKeys};
 use quotary_domain::{ApiKeyId, BatchId, LicenseId, ProjectId, Sealed};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
@@ -19,6 +19,7 @@ use super::prefix::HashPrefix;
 use super::project::ProjectEntry;
 use crate::generation::{self, GenerationError};
 use crate::licenses;
+use crate::projects::signing_keys;
 
 /// What was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +79,6 @@ struct ProjectRow {
     previous_api_key_id: Option<String>,
     previous_api_secret: Option<String>,
     previous_until: Option<DateTime<Utc>>,
-    signing_key_id: String,
-    signing_public_key: String,
-    signing_secret_key: String,
     sequence: i64,
 }
 
@@ -111,12 +109,13 @@ impl LicenseIndex {
     }
 
     async fn load_projects(&self, snapshot: &mut PgConnection) -> Result<(), LoadError> {
+        let mut keys = signing_keys::all(&mut *snapshot).await?;
         let select = "select project_id, tenant_id, disabled, api_key_id, api_secret, previous_api_key_id,
-                             previous_api_secret, previous_until, signing_key_id, signing_public_key,
-                             signing_secret_key, sequence from read.projects";
+                             previous_api_secret, previous_until, sequence from read.projects";
         let mut rows = sqlx::query_as::<_, ProjectRow>(select).fetch(snapshot);
         while let Some(row) = rows.try_next().await? {
-            self.projects.take(row.entry());
+            let keys = keys.remove(&ProjectId(row.project_id)).unwrap_or_default();
+            self.projects.take(row.entry(keys));
         }
         Ok(())
     }
@@ -203,7 +202,7 @@ impl LicenseRow {
 }
 
 impl ProjectRow {
-    fn entry(self) -> ProjectEntry {
+    fn entry(self, signing_keys: SigningKeys) -> ProjectEntry {
         let credentials = |id, secret| Credentials { api_key_id: ApiKeyId(id), api_secret: Sealed(secret) };
         let previous = match (self.previous_api_key_id, self.previous_api_secret, self.previous_until) {
             (Some(id), Some(secret), Some(until)) => Some((credentials(id, secret), until)),
@@ -215,11 +214,7 @@ impl ProjectRow {
             disabled: self.disabled,
             credentials: Some(credentials(self.api_key_id, self.api_secret)),
             previous_credentials: previous,
-            signing_key: Some(SigningKey {
-                key_id: self.signing_key_id,
-                public_key: self.signing_public_key,
-                secret_key: Sealed(self.signing_secret_key),
-            }),
+            signing_keys,
             sequence: self.sequence.cast_unsigned(),
             doubtful: false,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use parking_lot::RwLock;
-use quotary_domain::project::{Credentials, Project, ProjectEvent, SigningKey};
+use quotary_domain::project::{Credentials, Project, ProjectEvent, SigningKeys};
 use quotary_domain::{ProjectId, TenantId};
 
 use crate::freshness::{Effect, step};
@@ -23,8 +23,8 @@ pub struct ProjectEntry {
     pub credentials: Option<Credentials>,
     /// The credentials before, and the end of their overlap.
     pub previous_credentials: Option<(Credentials, DateTime<Utc>)>,
-    /// What its answers are signed with.
-    pub signing_key: Option<SigningKey>,
+    /// What its answers and files are signed with.
+    pub signing_keys: SigningKeys,
     /// The event that it stands at.
     pub sequence: u64,
     /// Whether an event was missed; the log must be asked.
@@ -52,7 +52,7 @@ impl ProjectEntry {
             disabled: state.disabled,
             credentials: state.credentials.clone(),
             previous_credentials: state.previous_credentials.clone(),
-            signing_key: state.signing_key.clone(),
+            signing_keys: state.signing_keys.clone(),
             sequence,
             doubtful: false,
         }
@@ -62,13 +62,16 @@ impl ProjectEntry {
         match event {
             ProjectEvent::ProjectCreated { credentials, signing_key, .. } => {
                 self.credentials = Some(credentials.clone());
-                self.signing_key = Some(signing_key.clone());
+                self.signing_keys.ed25519 = Some(signing_key.clone());
             }
             ProjectEvent::ProjectDisabled {} => self.disabled = true,
             ProjectEvent::ProjectEnabled {} => self.disabled = false,
             ProjectEvent::CredentialsRotated { credentials, previous_until } => {
                 let before = self.credentials.replace(credentials.clone());
                 self.previous_credentials = before.map(|before| (before, *previous_until));
+            }
+            ProjectEvent::SigningKeyRotated { signing_key, previous_until } => {
+                self.signing_keys.rotate(signing_key.clone(), *previous_until);
             }
             ProjectEvent::ProjectChanged(_)
             | ProjectEvent::PlanAdded { .. }

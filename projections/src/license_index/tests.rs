@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use quotary_domain::license::terms::{Heartbeat, Matching, Overage, Silence, ValidFrom};
 use quotary_domain::license::verification::{Intent, Question, Verdict, judge};
 use quotary_domain::license::{Issue, License, LicenseCommand, LicenseEvent, LicenseTerms, Machine, Policy, UsedBy};
-use quotary_domain::project::{Credentials, Project, ProjectDetails, ProjectEvent, SigningKey};
+use quotary_domain::project::{Credentials, Project, ProjectDetails, ProjectEvent, SigningAlgorithm, SigningKey};
 use quotary_domain::{
     AccountId, Aggregate as _, ApiKeyId, BatchId, Event, LicenseId, Metadata, PlanId, ProjectId, RecordedEvent, Sealed,
     TenantId,
@@ -59,7 +59,12 @@ fn created(api_key: &str) -> ProjectEvent {
     ProjectEvent::ProjectCreated {
         details: ProjectDetails { name: "p".into(), description: None, version: None, callback_url: None },
         credentials: credentials(api_key),
-        signing_key: SigningKey { key_id: "s".into(), public_key: "p".into(), secret_key: Sealed("x".into()) },
+        signing_key: SigningKey {
+            algorithm: SigningAlgorithm::Ed25519,
+            key_id: "s".into(),
+            public_key: "p".into(),
+            secret_key: Sealed("x".into()),
+        },
     }
 }
 
