@@ -37,6 +37,7 @@ pub mod risk_rules;
 pub mod route;
 pub mod router;
 pub mod sessions;
+pub mod signed_file;
 pub mod state;
 pub mod stats;
 pub mod tokens;

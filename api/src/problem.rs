@@ -69,6 +69,20 @@ codes! {
     SecondPersonRequired => (FORBIDDEN, "second-person-required", "Another person has to decide"),
     /// The project is not granted to the agent.
     ProjectNotGranted => (FORBIDDEN, "project-not-granted", "The project is not granted"),
+    /// The licence's validity is over.
+    LicenseExpired => (FORBIDDEN, "license-expired", "The licence has expired"),
+    /// The licence is disabled for now.
+    LicenseSuspended => (FORBIDDEN, "license-suspended", "The licence is disabled"),
+    /// The licence was revoked.
+    LicenseBanned => (FORBIDDEN, "license-banned", "The licence was revoked"),
+    /// The key is another project's.
+    ProductScopeMismatch => (FORBIDDEN, "product-scope-mismatch", "The key is another project's"),
+    /// The machine is not the one that the licence is bound to.
+    FingerprintScopeMismatch => (FORBIDDEN, "fingerprint-scope-mismatch", "The licence is bound to another machine"),
+    /// The machine's lease ran out.
+    HeartbeatDead => (FORBIDDEN, "heartbeat-dead", "The machine's lease ran out"),
+    /// The licence does not have what was asked for.
+    EntitlementsMissing => (FORBIDDEN, "entitlements-missing", "The licence lacks what was asked for"),
     /// There is no such thing, or it can't be seen.
     NotFound => (NOT_FOUND, "not-found", "There is no such thing"),
     /// There is no such route.
@@ -93,6 +107,8 @@ codes! {
     UsageLimitReached => (CONFLICT, "usage-limit-reached", "The licence does not grant more usage"),
     /// A number of things has reached its limit.
     LimitReached => (CONFLICT, "limit-reached", "A limit is reached"),
+    /// All places of the licence are taken by other machines.
+    TooManyMachines => (CONFLICT, "too-many-machines", "All places of the licence are taken"),
     /// The order or batch was refunded before.
     AlreadyRefunded => (CONFLICT, "already-refunded", "It was refunded before"),
     /// The batch of the licence was refunded, so the licence stays disabled.

@@ -91,11 +91,11 @@ impl<'a> Asked<'a> {
 }
 
 /// What was found.
-struct Found {
-    valid: bool,
-    code: Code,
-    detail: Option<&'static str>,
-    license: Option<LicenseView>,
+pub(super) struct Found {
+    pub valid: bool,
+    pub code: Code,
+    pub detail: Option<&'static str>,
+    pub license: Option<LicenseView>,
 }
 
 impl Found {
@@ -134,7 +134,8 @@ impl ClientCalls<'_> {
         })
     }
 
-    async fn find(&self, call: &ClientCall, asked: &Asked<'_>) -> Result<Found, Problem> {
+    /// What is found about what was asked; first use is a command.
+    pub(super) async fn find(&self, call: &ClientCall, asked: &Asked<'_>) -> Result<Found, Problem> {
         if !call.trusted {
             return self.find_in_log(call, asked).await;
         }

@@ -6,12 +6,14 @@
 pub mod activate;
 pub mod answer;
 mod call;
+pub mod checkout;
 pub mod counts;
 pub mod deactivate;
 mod decision;
 mod from_log;
 pub mod heartbeat;
 pub mod keys;
+pub mod lease;
 pub mod query;
 pub mod request;
 pub mod timestamp;
@@ -36,5 +38,23 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Client, usage, [NotFound, WrongStatus, ProjectDisabled, UsageLimitReached, Contention]),
         route!(Access::Client, deactivate, [NotFound, WrongStatus, ProjectDisabled, Contention]),
         route!(Access::Client, query, [NotFound]),
+        route!(
+            Access::Client,
+            checkout,
+            [
+                NotFound,
+                WrongStatus,
+                LicenseExpired,
+                LicenseSuspended,
+                LicenseBanned,
+                ProductScopeMismatch,
+                FingerprintScopeMismatch,
+                TooManyMachines,
+                HeartbeatDead,
+                EntitlementsMissing,
+                ProjectDisabled,
+                Contention
+            ]
+        ),
     ]
 }
