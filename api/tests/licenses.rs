@@ -42,6 +42,44 @@ async fn a_batch_is_asked_for_watched_and_shown_with_keys_to_its_owner_only() {
 }
 
 #[tokio::test]
+async fn a_cancelled_batch_keeps_what_was_issued_and_gives_the_rest_of_its_hold_back() {
+    let api = Fixture::new().await;
+    let tenant = api.tenant("acme").await;
+    let project = api.project(tenant.admin, "editor").await;
+    let agent = api.account(tenant.admin, "agent", Role::Agent).await;
+    let beside = api.account(tenant.admin, "beside", Role::Agent).await;
+    api.commands.grant_project(&context(tenant.admin), project.id, agent.account_id, None).await.unwrap();
+    let top_up = json!({"agent_id": agent.account_id, "amount": 30_000});
+    assert_eq!(api.post(tenant.admin, "/v1/quota/top-ups", &top_up).await.status, StatusCode::CREATED);
+    let plan = json!({"name": "paid", "duration_days": 30, "unit_price": 5});
+    let plan = api.post(tenant.admin, &format!("/v1/projects/{}/plans", project.id), &plan).await.json();
+    let body = json!({"project_id": project.id, "plan_id": plan["id"], "count": 5_000});
+    let asked = api.post(agent, "/v1/license-batches", &body).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{:?}", asked.body);
+    let batch_id: BatchId = asked.json()["id"].as_str().unwrap().parse().unwrap();
+    let system =
+        quotary_commands::Context::system(agent.tenant_id, "license_batch.issue_chunk", quotary_commands::clock::now());
+    let issued = api.commands.issue_chunk(&system, batch_id).await.unwrap().value.batch.issued;
+    let path = format!("/v1/license-batches/{batch_id}/cancel");
+    assert_eq!(api.post(beside, &path, &json!({})).await.status, StatusCode::NOT_FOUND);
+    let cancelled = api.post(agent, &path, &json!({})).await;
+    assert_eq!(cancelled.status, StatusCode::OK, "{:?}", cancelled.body);
+    assert_eq!((&cancelled.json()["status"], &cancelled.json()["issued"]), (&json!("stopped"), &json!(issued)));
+    assert_eq!(api.post(agent, &path, &json!({})).await.status, StatusCode::OK, "again is the same");
+    assert!(
+        api.commands.issue_chunk(&system, batch_id).await.unwrap().value.batch.issued == issued,
+        "no more is issued"
+    );
+    let position: u64 = cancelled.header("quotary-position").parse().unwrap();
+    let account = api.get_at(agent, &format!("/v1/quota/accounts/{}", agent.account_id), position).await.json();
+    assert_eq!((&account["available"], &account["held"]), (&json!(30_000 - 5 * i64::from(issued)), &json!(0)));
+    let (done, _) = api.batch(tenant.admin, &project, 1).await;
+    let late = api.post(tenant.admin, &format!("/v1/license-batches/{done}/cancel"), &json!({})).await;
+    assert_eq!((late.status, late.code().as_str()), (StatusCode::CONFLICT, "wrong-status"));
+    api.finish().await;
+}
+
+#[tokio::test]
 async fn every_download_has_all_keys_and_is_recorded_once() {
     let api = Fixture::new().await;
     let tenant = api.tenant("acme").await;

@@ -1,5 +1,6 @@
 //! Use cases of licence batches.
 
+pub mod cancel;
 pub mod disable_chunk;
 pub mod issue_chunk;
 pub mod issue_history;

@@ -79,6 +79,8 @@ pub enum StopReason {
     ProjectDisabled,
     /// Its order was refunded.
     Refunded,
+    /// Whoever asked for it, or stands above, wanted no more of it.
+    Cancelled,
 }
 
 /// In what form keys were handed out.

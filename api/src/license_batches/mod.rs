@@ -1,6 +1,7 @@
 //! Batches of licences: asked for, watched, shown and downloaded (rows L1–L3).
 
 mod batch;
+pub mod cancel;
 pub mod create;
 pub mod export;
 pub mod get;
@@ -20,6 +21,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(Access::Account, list, []),
         route!(Access::Account, get, []),
         route!(Access::Account, licenses, []),
+        route!(QUOTA_HOLDERS, cancel, [WrongStatus, BatchHasOrder]),
         route!(ADMINS, refund, [AlreadyRefunded, BatchHasOrder]),
         // A command though it is a GET: it is recorded, and may have an empty body.
         route!(

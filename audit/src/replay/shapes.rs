@@ -361,6 +361,7 @@ pub(super) enum BatchEvent {
 pub(super) enum StopReason {
     ProjectDisabled,
     Refunded,
+    Cancelled,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

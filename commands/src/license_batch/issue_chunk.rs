@@ -54,7 +54,7 @@ impl Commands {
                 .log
                 .execute(context, &plan, |unit| {
                     if unit.get(project).disabled {
-                        stop(unit, batch, quota, batch_id)?;
+                        stop(unit, batch, quota, batch_id, StopReason::ProjectDisabled)?;
                     } else {
                         let before = unit.get(batch).paid;
                         let Some(earned) = earners.earn(unit, before, next.amount) else { return Ok(None) };
@@ -139,13 +139,14 @@ impl Earners {
 }
 
 /// Stops a batch, and gives back what is held for the rest of it.
-fn stop(
+pub(super) fn stop(
     unit: &mut Unit,
     batch: Handle<LicenseBatch>,
     quota: Handle<AgentQuota>,
     batch_id: BatchId,
+    reason: StopReason,
 ) -> Result<(), Refusal> {
-    unit.decide(batch, LicenseBatchCommand::Stop(StopReason::ProjectDisabled))?;
+    unit.decide(batch, LicenseBatchCommand::Stop(reason))?;
     let hold_id = HoldId::of_batch(batch_id);
     if unit.get(quota).holds.contains_key(&hold_id) {
         let journal_id = JournalId::derived(batch_id.0, "release");
