@@ -11,6 +11,7 @@ use quotary_projections::license_index::LicenseIndex;
 use quotary_projections::wait::Checkpoints;
 use sqlx::PgPool;
 
+use crate::client::lease::{DEFAULT_LEASES, Leases};
 use crate::client::{ClientKeys, VerificationCounts};
 use crate::client_signature::NonceStore;
 use crate::metrics::Metrics;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub nonces: NonceStore,
     /// The opened secrets of projects.
     pub client_keys: ClientKeys,
+    /// Leases that were handed out.
+    pub leases: Leases,
     /// Refused verifications that vendors want to be told of; somebody must empty it.
     pub refusals: RefusalQueue,
     /// What `/metrics` shows.
@@ -90,6 +93,7 @@ impl AppState {
         metrics.registry().register(Box::new(counts.clone())).expect("the name is there once");
         Self(Arc::new(Shared {
             client_keys: ClientKeys::new(parts.commands.log().vault().clone(), counts),
+            leases: Leases::new(DEFAULT_LEASES),
             commands: parts.commands,
             pool: parts.pool,
             license_index: parts.license_index,

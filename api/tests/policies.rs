@@ -6,9 +6,12 @@ mod license_fixture;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use license_fixture::{Answer, Fixture, Tenant, TestProject, nonce, signed};
 use quotary_domain::{Actor, LicenseId, PlanId, Role};
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 const VERIFY: &str = "/v1/client/licenses/verify";
 const ACTIVATE: &str = "/v1/client/licenses/activate";
@@ -76,6 +79,48 @@ async fn a_floating_licence_keeps_places_by_heartbeats_that_write_little() {
     assert_eq!(code(&shop.at(HEARTBEAT, "m9").await), (false, "FINGERPRINT_SCOPE_MISMATCH"));
     let after: i64 = sqlx::query_scalar("select position from log_head").fetch_one(&shop.api.pool).await.unwrap();
     assert_eq!(after, events, "half of the lease is left, so nothing is written");
+    shop.api.finish().await;
+}
+
+/// The claims of a lease, if it is one of the project's published keys.
+async fn claims(shop: &Shop, lease: &str) -> Value {
+    use ed25519_dalek::Verifier as _;
+    let path = format!("/.well-known/quotary/{}/jwks.json", shop.project.id);
+    let keys = shop.api.send(Request::get(path).body(Body::empty()).unwrap()).await.json();
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let (signed, signature) = lease.rsplit_once('.').unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("quotary-lease+jwt")));
+    let key = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+    let key = decode(key["x"].as_str().unwrap());
+    let key = ed25519_dalek::VerifyingKey::from_bytes(key.as_slice().try_into().unwrap()).unwrap();
+    let signature = ed25519_dalek::Signature::from_slice(&decode(signature)).unwrap();
+    key.verify(signed.as_bytes(), &signature).unwrap();
+    serde_json::from_slice(&decode(claims)).unwrap()
+}
+
+#[tokio::test]
+async fn a_positive_answer_has_a_lease_that_published_keys_vouch_for() {
+    let shop = Shop::with(plan(&json!({"trust_seconds": 3_600})), 1).await;
+    assert!(shop.at(HEARTBEAT, "m1").await["lease"].is_null(), "a refusal is not to be trusted for an hour");
+    let first = shop.at(VERIFY, "m1").await;
+    let lease = first["lease"].as_str().unwrap();
+    let claims = claims(&shop, lease).await;
+    assert_eq!((&claims["sub"], &claims["aud"]), (&json!(shop.keys[0].0), &json!(shop.project.id)));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3_600);
+    assert_eq!(claims["fpr"], json!(URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(b"m1"))));
+    assert_eq!(shop.at(VERIFY, "m1").await["lease"], first["lease"], "it is not signed again each time");
+    assert_ne!(shop.at(VERIFY, "m2").await["lease"], first["lease"]);
+    shop.api.finish().await;
+    let floating = json!({"heartbeat": {"interval_seconds": 600}});
+    let shop = Shop::with(plan(&floating), 1).await;
+    let answer = shop.at(VERIFY, "m1").await;
+    let claims = self::claims(&shop, answer["lease"].as_str().unwrap()).await;
+    assert!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap() <= 600, "{claims}");
+    shop.api.finish().await;
+    let shop = Shop::with(plan(&json!({"trust_seconds": 0})), 1).await;
+    assert!(shop.at(VERIFY, "m1").await.get("lease").is_none());
     shop.api.finish().await;
 }
 

@@ -191,6 +191,11 @@ pub struct VerifyAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub held_until: Option<Timestamp>,
+    /// A signed lease: until when the answer may be trusted without contact; absent if it is not valid, or has to be asked
+    /// for each time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub lease: Option<Arc<str>>,
     /// The request's nonce.
     pub nonce: &'a str,
     /// The server's time.

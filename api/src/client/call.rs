@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::from_log::FromLog;
 use super::keys::{ClientKey, ClientKeys};
+use super::lease::Leases;
 use crate::client_signature::{
     NonceStore, ParsedSignature, SignatureError, claimed, response_signature_requested, sign_response,
 };
@@ -39,6 +40,7 @@ pub(super) struct ClientCalls<'a> {
     pub refusals: &'a RefusalQueue,
     nonces: &'a NonceStore,
     keys: &'a ClientKeys,
+    pub leases: &'a Leases,
 }
 
 /// A request whose signature, time, digest and nonce are in order.
@@ -84,6 +86,7 @@ impl<'a> ClientCalls<'a> {
             refusals: &state.refusals,
             nonces: &state.nonces,
             keys: &state.client_keys,
+            leases: &state.leases,
         }
     }
 

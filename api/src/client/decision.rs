@@ -3,6 +3,8 @@
 //! What must always hold: in the usual case the answer comes from memory, without PostgreSQL; the first use of a machine
 //! and the extension of a lease are commands, decided on the log; an index that is not trusted is not answered from.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -19,6 +21,7 @@ use quotary_projections::license_index::{self, HashPrefix, LicenseView, Lookup, 
 use super::answer::{Code, LicenseAnswer, VerifyAnswer, machine_name_purpose};
 use super::call::{ClientCall, ClientCalls};
 use super::from_log::{FreshLicense, look_up};
+use super::lease::{LeaseError, LeaseOf};
 use super::request::MachineRequest;
 use super::timestamp::Timestamp;
 use crate::problem::{Code as ProblemCode, Problem};
@@ -46,6 +49,7 @@ pub(super) struct Asked<'a> {
     step: Step,
     key_hash: [u8; 32],
     fingerprint_hash: [u8; 32],
+    fingerprint: &'a str,
     /// What is known of the machine beside its fingerprint.
     machine: Option<&'a MachineRequest>,
     /// Features that the licence must have.
@@ -54,13 +58,14 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The question about a key and a fingerprint; `None` if the key can't be one.
-    pub(super) fn of(vault: &Vault, call: &ClientCall, step: Step, key: &str, fingerprint: &str) -> Option<Self> {
+    pub(super) fn of(vault: &Vault, call: &ClientCall, step: Step, key: &str, fingerprint: &'a str) -> Option<Self> {
         let key = LicenseKey::parse(key).ok()?;
         let tenant = call.key.tenant_id;
         Some(Self {
             step,
             key_hash: vault.hash_bytes(tenant, "license-key", key.as_str()),
             fingerprint_hash: vault.hash_bytes(tenant, "fingerprint", fingerprint),
+            fingerprint,
             machine: None,
             features: &[],
         })
@@ -111,8 +116,8 @@ impl ClientCalls<'_> {
         call: &'c ClientCall,
         asked: Option<Asked<'_>>,
     ) -> Result<VerifyAnswer<'c>, Problem> {
-        let Found { valid, code, detail, license } = match asked {
-            Some(asked) => self.find(call, &asked).await?,
+        let Found { valid, code, detail, license } = match &asked {
+            Some(asked) => self.find(call, asked).await?,
             None => Found::without_license(Code::NotFound, Some(MISTYPED)),
         };
         call.key.counts.add(code);
@@ -121,6 +126,10 @@ impl ClientCalls<'_> {
             let (license_id, code) = (license.license_id, code.as_str());
             self.refusals.offer(Refused { tenant_id, project_id, license_id, code, at: call.now });
         }
+        let lease = match (&asked, license.as_ref().filter(|_| valid)) {
+            (Some(asked), Some(license)) => self.lease(call, asked, license)?,
+            _ => None,
+        };
         let expires_at = license.as_ref().and_then(|license| license.expires_at);
         Ok(VerifyAnswer {
             valid,
@@ -129,9 +138,29 @@ impl ClientCalls<'_> {
             remaining_seconds: expires_at.map(|end| remaining(end, call.now)),
             held_until: license.as_ref().and_then(|license| license.held_until).map(Timestamp),
             license: license.map(LicenseAnswer::from),
+            lease,
             nonce: call.nonce(),
             at: Timestamp(call.now),
         })
+    }
+
+    /// What client software may trust without contact; `None` if the terms want it to ask each time, or there is no time
+    /// left to trust.
+    fn lease(&self, call: &ClientCall, asked: &Asked<'_>, license: &LicenseView) -> Result<Option<Arc<str>>, Problem> {
+        let seconds = license.terms.policy.trust_seconds;
+        let Some(current) = call.project.signing_keys.ed25519.as_ref().filter(|_| seconds > 0) else { return Ok(None) };
+        let key = call.key.answer_key(self.vault(), current).map_err(|error| Problem::internal(&error))?;
+        let of = LeaseOf {
+            project_id: call.key.project_id,
+            license,
+            fingerprint: asked.fingerprint,
+            fingerprint_hash: HashPrefix::of_hash(&asked.fingerprint_hash),
+        };
+        match self.leases.lease(&key, &of, seconds, call.now) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(LeaseError::Over) => Ok(None),
+            Err(error) => Err(Problem::internal(&error)),
+        }
     }
 
     /// What is found about what was asked; first use is a command.

@@ -1,7 +1,7 @@
 //! Leases: until when client software may trust a positive answer without contact (row L9).
 //!
 //! A lease is a compact JWS (RFC 7515) with `alg` `EdDSA`, signed by the project's current Ed25519 key. What must always hold:
-//! it never ends after its licence; a lease from memory is one that was signed for this very state of the licence, by this
+//! it never ends after its licence, or after the machine's place in a floating one; a lease from memory is one that was signed for this very state of the licence, by this
 //! very key, and most of whose time is left.
 
 use std::sync::Arc;
@@ -138,8 +138,11 @@ impl Leases {
             return Ok(kept.text);
         }
         let own = issued.saturating_add(grace_seconds.into());
+        // Others may have the place of a floating machine from then on.
+        let place = of.license.held_until.filter(|_| of.license.terms.policy.is_floating());
         // Cut to seconds, so never after the licence's end.
-        let expires = of.license.expires_at.map_or(own, |end| own.min(end.timestamp()));
+        let end = of.license.expires_at.into_iter().chain(place).min();
+        let expires = end.map_or(own, |end| own.min(end.timestamp()));
         if expires <= issued {
             return Err(LeaseError::Over);
         }
