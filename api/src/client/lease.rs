@@ -18,8 +18,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::keys::AnswerKey;
 
-/// How long a lease is good, in seconds, unless the project says otherwise: 3 days.
-pub const DEFAULT_GRACE_SECONDS: u32 = 259_200;
 /// How many leases a process keeps unless said otherwise; each takes some 700 bytes.
 pub const DEFAULT_LEASES: u64 = 100_000;
 
